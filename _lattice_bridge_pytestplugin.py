@@ -120,6 +120,30 @@ def sqs_event() -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
+def kinesis_event() -> Callable[..., dict[str, Any]]:
+    """Makes the event that a function behind a Kinesis stream receives: `kinesis_event("{}", partition_key="blue")`."""
+    from lattice_bridge.testing import kinesis_event
+
+    return kinesis_event
+
+
+@pytest.fixture
+def dynamodb_event() -> Callable[..., dict[str, Any]]:
+    """Makes the event that a function behind a table's stream receives, of records of `dynamodb_record`."""
+    from lattice_bridge.testing import dynamodb_event
+
+    return dynamodb_event
+
+
+@pytest.fixture
+def eventbridge_event() -> Callable[..., dict[str, Any]]:
+    """Makes the event that a function behind an event bus receives: `eventbridge_event({"tenant": "blue"})`."""
+    from lattice_bridge.testing import eventbridge_event
+
+    return eventbridge_event
+
+
+@pytest.fixture
 def fake_lambda() -> Iterator[FakeLambda]:
     """A fake Lambda on a loopback port that answers as the test says, and records the calls.
 

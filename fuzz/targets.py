@@ -30,6 +30,8 @@ from lattice_bridge.testing.departures import departures
 from lattice_bridge.testing.strategies import Sent, WrittenMap
 from tests.support.reference_readers import READERS, grouped, load
 from tests.support.router_batches import batches, compare
+from tests.support.router_reference import Batch
+from tests.support.stream_batches import Delivery, check_delivery, deliveries
 
 # ---- front → event → parse -------------------------------------------------------------------------------------------
 
@@ -194,8 +196,13 @@ def _maps(_: int) -> Prepared:
 
 
 def _batches(_: int) -> Prepared:
-    """The router and a naive one, on random batches of records, maps, functions, quarantines and deadlines."""
-    return Prepared(batches(), compare)
+    """The router on random events of every service, functions and quarantines. Batches of queues are compared with a
+    naive router, also for random maps and deadlines."""
+
+    def check(example: Batch | Delivery) -> None:
+        compare(example) if isinstance(example, Batch) else check_delivery(example)
+
+    return Prepared(batches() | deliveries(), check)
 
 
 class Share(NamedTuple):

@@ -121,6 +121,13 @@ class BridgeError(Exception):
         self.__traceback__ = self.__cause__ = self.__context__ = None
         return self
 
+    def copied(self) -> Self:
+        """The same error without traceback and causes, so that one that several events share can be raised: each raise
+        adds frames to an error, and it would keep the events of all of them."""
+        other = type(self).__new__(type(self), *self.args)
+        other.__dict__.update(self.__dict__)
+        return other
+
 
 class BadRequest(BridgeError):
     status = 400

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator, Mapping
-from hashlib import md5
+from hashlib import md5, sha256
 from typing import Any, Final, Protocol
 
 from lattice_bridge.aws import AwsClient, code_of
@@ -114,8 +114,17 @@ def copy_of(record: Record, arn: str, reason: str, tenant: str | None) -> dict[s
         raise BackendFailed("quarantine_full", "with our attribute, the message would pass what SQS takes")
     message: dict[str, Any] = {"MessageBody": body, "MessageAttributes": attributes}
     if arn.endswith(FIFO):
-        return {**message, "MessageGroupId": group or record.name, "MessageDeduplicationId": record.name}
+        ids = {"MessageGroupId": group or record.name, "MessageDeduplicationId": _deduplication_id(record, body)}
+        return {**message, **ids}
     return {**message, "MessageGroupId": group} if group else message
+
+
+def _deduplication_id(record: Record, body: str) -> str:
+    """The same for each delivery of a record, and for no other record: SQS would drop a copy with the id of another one
+    and answer as if it were stored (trap E7). A sequence number is not enough: only in a shard, and only for one
+    partition key, it is of one record, and several sources may share a quarantine."""
+    parts = json.dumps([record.source, record.name, body])
+    return sha256(parts.encode()).hexdigest()
 
 
 def _attributes(written: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -28,6 +28,7 @@ from lattice_bridge.errors import (
     Unavailable,
     internal_error,
 )
+from lattice_bridge.events.aggregate import MOST_PARTS
 from lattice_bridge.events.answer import check_answer, response
 from lattice_bridge.events.batch import Batch, batch_of, claimed, payload
 from lattice_bridge.events.record import BUS, CLAIMS, STREAMS, Record, service_of
@@ -57,8 +58,11 @@ _OTHER_CALLER: Final = Misconfigured(
     'an [[event_source]] without `pipe` is for an event source mapping. Fix: for a pipe, write pipe = "target" or '
     'pipe = "enrichment"',
 )
-_NOT_ALONE: Final = Misconfigured(
+NOT_ALONE: Final = Misconfigured(
     "source_unsupported", "an enrichment answers for one record. Fix: set the batch size of the pipe's source to 1"
+)
+_NOT_NOW: Final = TimedOut(
+    "no_time_left", f"with the aggregates before it, the batch has over {MOST_PARTS:,} records. It comes again"
 )
 _BEHIND: Final = Unavailable("behind_failed", "an earlier record of its group was reported; nothing was invoked")
 
@@ -84,7 +88,7 @@ class Router:
 
     Raises:
         InvalidMap: a FIFO queue or a stream is asynchronous: a 202 says that an event was accepted, not that it was
-            processed. Or a claim is for records of another service.
+            processed. Or a claim is for records of another service, or there are two event buses.
 
     >>> from lattice_bridge import Router, TenantMap
     >>> queue = "arn:aws:sqs:eu-west-1:111122223333:orders"
@@ -124,6 +128,9 @@ class Router:
         self.sources = {source.arn: source for source in sources}
         for source in self.sources.values():
             _check(source)
+        if sum(service_of(arn) == BUS for arn in self.sources) > 1:
+            what = "there are two event buses, and an event does not contain the name of its bus"
+            raise InvalidMap([f"{what}. Fix: write one, and deploy another bridge for the other"])
         self._quarantine = quarantine or Quarantine()
         self._lanes = lanes or Lanes()
         self._write = write
@@ -149,6 +156,8 @@ class Router:
         source = self.sources.get(batch.records[0].source)  # a mapping sends the records of one source
         work = _Work(batch, log, deadline)
         self._lanes.run(batch.lanes(), partial(self._run, work=work), source.concurrency if source else 1)
+        for record in batch.rest:
+            work.report(record, _NOT_NOW)
         log.close()
         return work.settled(source)
 
@@ -184,7 +193,7 @@ class Router:
 
     def _serve(self, record: Record, source: EventSource, line: RecordLog, work: _Work) -> None:
         if source.pipe == "enrichment" and len(work.batch.records) != 1:
-            raise _NOT_ALONE
+            raise NOT_ALONE
         _check_time(work.deadline - line.began)
         line.step("decide")
         tenant = self._tenant_of(record, source, line)
@@ -253,13 +262,20 @@ class _Work:
     failed: dict[str, BridgeError] = field(default_factory=dict)
     enriched: Any = field(default_factory=list)
 
+    def report(self, record: Record, fault: BridgeError) -> None:
+        """Reports a record that is not processed."""
+        line = self.log.begin(record.name, record.source, record.receive_count)
+        line.fault = fault
+        self.failed.setdefault(record.id, fault)
+        self.log.end(line)
+
     def settled(self, source: EventSource | None) -> Any:
         """The answer to the batch, see `Router.__call__`."""
         caller = self.batch.caller
         if caller == "mapping" or (caller == "pipe" and source is not None and source.pipe == "target"):
             return response(self.batch.to_report(self.failed))
         for fault in self.failed.values():
-            raise fault
+            raise fault.copied()
         return None if caller == "bus" else self.enriched
 
 
@@ -285,12 +301,11 @@ def refuse_records(
     """
     log = BatchLog(write, context, namespace=namespace)
     batch = split(event, log)
+    work = _Work(batch, log, 0)
     for record in batch.records:
-        line = log.begin(record.name, record.source, record.receive_count)
-        line.fault = refusal
-        log.end(line)
+        work.report(record, refusal)
     log.close()
-    answer: dict[str, Any] = _Work(batch, log, 0, {record.id: refusal for record in batch.records}).settled(None)
+    answer: dict[str, Any] = work.settled(None)
     return answer
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.events.record import Record
 from lattice_bridge.message import Request
-from lattice_bridge.review.diff import Change, changed_decisions, changed_rules, changed_tables
+from lattice_bridge.review.diff import Change, Side, changed_decisions, changed_rules, changed_tables
 from lattice_bridge.review.map_tests import every_tenant
 from lattice_bridge.review.requests import check_enabled
 from lattice_bridge.tenancy.decide import Decision
@@ -67,7 +67,7 @@ def diff(old: str, new: str, base: Path | None, events: str | None, *, as_json: 
     sys.exit(1 if changes else 0)
 
 
-def _decide(found: TenantMap, given: GivenMap) -> Callable[[Request | Record], Decision]:
+def _decide(found: TenantMap, given: GivenMap) -> Side:
     """Decides as the bridge would, except for the registry: its content belongs to neither map."""
     enabled, sources = given.enabled, given.sources
     if found.lookups.registry is not None:
@@ -83,7 +83,7 @@ def _decide(found: TenantMap, given: GivenMap) -> Callable[[Request | Record], D
             return Decision(refusal=refusal)
         return found.decide(request)
 
-    return decide
+    return Side(sources, decide)
 
 
 def _print(changes: list[Change], what: str) -> None:
@@ -134,7 +134,7 @@ def _events(path: str) -> Iterator[object]:
 
 def _lines(path: str) -> Iterator[object]:
     text = read_input_text(path, MAX_EVENTS_BYTES)
-    is_one = text.partition("\n")[0].strip() == "{"  # no line of a file with an event on each line
+    is_one = text.partition("\n")[0].strip() in ("{", "[")  # no line of a file with an event on each line
     for number, line in enumerate([text] if is_one else text.split("\n"), 1):
         if line.strip():
             try:

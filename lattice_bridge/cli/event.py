@@ -21,6 +21,7 @@ from lattice_bridge.cli import show
 from lattice_bridge.cli.event_file import COMPACT, read_event
 from lattice_bridge.cli.event_new import new
 from lattice_bridge.errors import BridgeError
+from lattice_bridge.events import kinesis
 from lattice_bridge.events.batch import batch_of
 from lattice_bridge.events.recognise import source_of
 from lattice_bridge.events.record import Record
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
-SQS: Final = "sqs"
-"""The format of events of queues."""
-
 EVENT = click.argument("file", type=click.Path(path_type=Path))
 
 _EVIDENCE: Final = {"documented": "cyan", "observed": "green", "assumed": "yellow"}
@@ -51,9 +49,9 @@ _EVIDENCE: Final = {"documented": "cyan", "observed": "green", "assumed": "yello
 
 @click.group(short_help="Make, read, check and convert events.")
 def event() -> None:
-    """Make, read, check and convert events: those that Lattice, API Gateway, function URLs, load balancers and queues
-    send to functions. The corpus is the collection of example events that comes with lattice-bridge. FILE is a file
-    with an event's JSON, or - for stdin."""
+    """Make, read, check and convert events: those that Lattice, API Gateway, function URLs, load balancers, queues,
+    streams, event buses and pipes send to functions. The corpus is the collection of example events that comes with
+    lattice-bridge. FILE is a file with an event's JSON, or - for stdin."""
 
 
 @click.command(name="list", short_help="List the events of the corpus.")
@@ -65,7 +63,8 @@ def list_command(pattern: str, *, as_json: bool) -> None:
     from lattice_bridge.testing.corpus import RECORDS, UnknownEvent, all_events
 
     try:
-        found = [*all_events(pattern), *(all_events(f"{RECORDS}/*") if pattern == "*" else ())]
+        others = [f"{folder}/*" for folder in RECORDS] if pattern == "*" else []
+        found = [case for one in (pattern, *others) for case in all_events(one)]
         cases = [_case(case.name, case.expected) for case in found]
     except UnknownEvent as error:
         show.say_error(f"error: {error!s}")
@@ -122,9 +121,9 @@ _HEX: Final = 16
 @show.JSON
 def parse(file: Path, *, as_json: bool) -> None:
     """Show what lattice-bridge reads from the event in FILE (- for stdin), or why it refuses it. The event may have any
-    format, also that of a Lambda authorizer or of a queue, whether or not bridge.toml enables it. Exits with 0 if the
-    event can be read, 1 if not. With --json the fields are those of `request`, or `records`, in the corpus'
-    .expected.json, and some more."""
+    format, also that of a Lambda authorizer, a queue, a stream, an event bus or a pipe, whether or not bridge.toml
+    enables it. Exits with 0 if the event can be read, 1 if not. With --json the fields are those of `request`, or
+    `records`, in the corpus' .expected.json, and some more."""
     event = read_event(file)
     if source_of(event) is not None:
         _parse_records(event, as_json=as_json)
@@ -144,18 +143,23 @@ def parse(file: Path, *, as_json: bool) -> None:
 
 
 def _parse_records(event: Any, *, as_json: bool) -> None:
+    from lattice_bridge.testing.record_departures import form_of
+
     try:
         records = [seen_record(record) for record in batch_of(event).records]
     except BridgeError as refusal:
         _refused(refusal, as_json=as_json)
         sys.exit(1)
+    name = form_of(event).name
+    document = {"format": name, "records": records}
     if as_json:
-        show.say_json({"format": SQS, "records": records})
+        show.say_json(document)
     elif show.is_terminal():
         for record in records:
-            show.draw(show.picture((name.replace("_", " "), _cell(value)) for name, value in record.items()), "")
+            facts = ((label, _cell(record[name])) for name, label in _LABELS[name].items())
+            show.draw(show.picture(facts), "")
     else:
-        show.say_document({"format": SQS, "records": records})
+        show.say_document(document)
     sys.exit(1 if any(record["fault"] for record in records) else 0)
 
 
@@ -163,22 +167,70 @@ def _cell(value: Any) -> show.Cell:
     return ("none", "dim") if value is None else str(value)
 
 
+_LABELS: Final[Mapping[str, Mapping[str, str]]] = {
+    "sqs": {
+        "id": "id",
+        "source": "source",
+        "group": "group",
+        "sender": "sender",
+        "session": "session",
+        "trace": "trace",
+        "receive_count": "receive count",
+        "attributes": "attributes",
+        "body_length": "body, bytes",
+        "fault": "fault",
+    },
+    "kinesis": {
+        "id": "id",
+        "source": "source",
+        "group": "partition key",
+        "body_length": "data, bytes",
+        "parts": "aggregate of",
+        "fault": "fault",
+    },
+    "dynamodb": {"id": "id", "source": "source", "change": "change", "group": "item", "fault": "fault"},
+    "eventbridge": {
+        "id": "id",
+        "account": "account",
+        "bus_source": "bus source",
+        "detail_type": "detail type",
+        "fault": "fault",
+    },
+}
+"""The name of a service → what is shown of its records on a terminal, and how it is called there."""
+
+
 def seen_record(record: Record) -> Document:
-    """A record as JSON, with the length of its body and the names of its attributes, and without their content."""
-    content = record.content
-    body, attributes = content.get("body"), content.get("messageAttributes")
+    """A record as JSON, with the length of its body or data, the names of its attributes, and the number of records in
+    an aggregate; without their content."""
+    content, sender = record.content, record.sender
+    account, source, detail_type = record.bus_event or (None, None, None)
+    attributes = content.get("messageAttributes")
     return {
         "id": record.id,
         "source": record.source,
         "group": record.group,
-        "sender": None if record.sender is None else record.sender.id,
-        "session": None if record.sender is None else record.sender.session,
+        "sender": None if sender is None else sender.id,
+        "session": None if sender is None else sender.session,
         "trace": record.trace,
         "receive_count": record.receive_count,
         "attributes": ", ".join(map(str, attributes)) or None if isinstance(attributes, Mapping) else None,
-        "body_length": len(body.encode("utf-8", "surrogatepass")) if isinstance(body, str) else None,
+        "body_length": _length(record),
         "fault": None if record.fault is None else record.fault.reason,
+        "caller": record.caller,
+        "account": account,
+        "bus_source": source,
+        "detail_type": detail_type,
+        "change": content.get("eventName") if record.service == "dynamodb" else None,
+        "parts": parts if (parts := len(kinesis.deaggregated(record))) > 1 else None,
     }
+
+
+def _length(record: Record) -> int | None:
+    if record.service == "kinesis":
+        return None if (data := kinesis.data_of(record)) is None else len(data)
+    body = record.content.get("body")
+    return len(body.encode("utf-8", "surrogatepass")) if isinstance(body, str) else None
 
 
 def seen(request: Request) -> Document:
@@ -325,15 +377,16 @@ def _content(document: Document) -> Iterator[str]:
 @show.JSON
 def check_command(file: Path, *, as_json: bool) -> None:
     """Find where the event in FILE (- for stdin) departs from what Lattice sends, as documented or observed. Each line
-    shows whether the bridge accepts the departure, and how well the point is known, with its row in docs/wire.md. Of an
-    event of API Gateway, a function URL, a load balancer or a queue, the command checks the fields and their types.
-    Exits with 0 if the event departs nowhere, 1 if it does."""
+    shows whether the bridge accepts the departure, and how well the point is known, with its row in docs/wire.md. Of
+    any other event, as of API Gateway, a queue, a stream or an event bus, the command checks the fields and their
+    types. Exits with 0 if the event departs nowhere, 1 if it does."""
     from lattice_bridge.testing.departures import departures, version_meant
     from lattice_bridge.testing.front_departures import kind_of
+    from lattice_bridge.testing.record_departures import form_of
 
     event = read_event(file)
     is_batch = source_of(event) is not None
-    found, version, kind = departures(event), version_meant(event), SQS if is_batch else kind_of(event)
+    found, version, kind = departures(event), version_meant(event), form_of(event).name if is_batch else kind_of(event)
     taken = not any(departure.refused for departure in found)
     if as_json:
         fields = {"format": kind, "version": version, "taken": taken}
@@ -366,12 +419,11 @@ def _summary(event: Any, found: list[Departure], *, taken: bool) -> tuple[str, s
     from lattice_bridge.testing.departures import version_meant
     from lattice_bridge.testing.front_departures import kind_of, sender_of
 
-    version, kind = version_meant(event), kind_of(event)
-    style = "bold red" if not taken else "bold yellow" if found else "bold green"
     number = show.counted(len(found), "departure")
+    style = "bold red" if not taken else "bold yellow" if found else "bold green"
     if source_of(event) is not None:
-        result = "takes it, if bridge.toml has its queue" if taken else "refuses a record of it, or the whole event"
-        return f"an event of an SQS queue: {number} from what Lambda makes; the router {result}", style
+        return f"{_kind_of_records(event)}: {number} from what is sent; the router {_routed(event, taken=taken)}", style
+    version, kind = version_meant(event), kind_of(event)
     if version is None and kind is not None:
         reader = "the authorizer" if is_authorizers(event) else "the bridge"
         result = f"{reader} {'takes it, if bridge.toml enables it' if taken else 'refuses it'}"
@@ -382,6 +434,25 @@ def _summary(event: Any, found: list[Departure], *, taken: bool) -> tuple[str, s
         f"a V{version} event: {number} from what Lattice sends; the bridge {'takes' if taken else 'refuses'} it",
         style,
     )
+
+
+def _kind_of_records(event: Any) -> str:
+    from lattice_bridge.testing.record_departures import form_of
+
+    source = form_of(event).source
+    return f"a list of EventBridge Pipes from {source}" if isinstance(event, list) else f"an event of {source}"
+
+
+def _routed(event: Any, *, taken: bool) -> str:
+    from lattice_bridge.testing.record_departures import EVENTBRIDGE, form_of
+
+    is_one = form_of(event).name == EVENTBRIDGE
+    if not taken:
+        return "refuses it" if is_one else "refuses a record of it, or the whole event"
+    faults = [record.fault.reason for record in batch_of(event).records if record.fault]
+    options = ["`pipe`"] * isinstance(event, list) + ["`deaggregate`"] * ("aggregated" in faults)
+    source = "its bus" if is_one else "its source"
+    return f"takes it, if bridge.toml has {source}{' with ' if options else ''}{' and '.join(options)}"
 
 
 # ---- convert -------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import click
 
 from lattice_bridge.cli import show
 from lattice_bridge.cli.event_file import COMPACT, read_bytes
+from lattice_bridge.cli.event_new_record import SOURCES, flag, new_record, record_options, sources_of
 
 Document = dict[str, Any]
 
@@ -57,6 +58,11 @@ Examples:
     --principal arn:aws:iam::111122223333:role/blue-api
   lattice-bridge event new --source sqs --queue orders.fifo --group blue \\
     --attribute tenant=blue --json-body '{"order": 7}'
+  lattice-bridge event new --source kinesis --partition-key blue --json-body '{}'
+  lattice-bridge event new --source dynamodb --table orders --keys '{"id": 7}' \\
+    --new-image '{"owner": "blue"}'
+  lattice-bridge event new --source eventbridge --bus-source shop.orders \\
+    --json-body '{"tenant": "blue"}'
 """
 
 
@@ -68,7 +74,7 @@ Examples:
     show_default=True,
     help="What is in front of the function.",
 )
-@click.option("--source", type=click.Choice(["sqs"]), help="The service whose records the event contains.")
+@click.option("--source", type=click.Choice(SOURCES), help="The service that the event is from.")
 @click.option(
     "--version", metavar="1|2", default="2", show_default=True, callback=_version, help="The event version of Lattice."
 )
@@ -82,11 +88,11 @@ Examples:
     multiple=True,
     help="A header. Repeatable, also with one name.",
 )
-@click.option("--body", metavar="TEXT|@FILE", help="The body: text, or the bytes of a file.")
+@click.option("--body", metavar="TEXT|@FILE", help="The body or data: text, or the bytes of a file.")
 @click.option(
     "--json-body",
     metavar="TEXT|@FILE",
-    help="As --body, with the content-type application/json unless a header has one.",
+    help="As --body, with the content-type application/json unless a header has one; or the detail of an event.",
 )
 @click.option(
     "--principal",
@@ -116,26 +122,21 @@ Examples:
     "--authorizer", metavar="JSON", help='What the API\'s authorizer returned, as in \'{"tenantId": "blue"}\'.'
 )
 @click.option("--client-cert", metavar="SUBJECT", help="The subject of the certificate that API Gateway verified.")
-@click.option("--queue", metavar="NAME|ARN", help="The queue of --source sqs; FIFO if its name ends in .fifo.")
-@click.option("--sender", metavar="ID[:SESSION]", help="The sender of the message, as SQS writes it.")
-@click.option("--group", metavar="ID", help="The message's group.")
-@click.option(
-    "--attribute", metavar="NAME=VALUE", multiple=True, help="A message attribute of type String. Repeatable."
-)
-@click.option("--message-id", metavar="ID", help="The message's id.")
+@record_options
 @show.JSON_ALWAYS
 @COMPACT
 def new(
     *, headers: tuple[str, ...], x509: tuple[str, ...], attribute: tuple[str, ...], compact: bool, **asked: Any
 ) -> None:
-    """Print the event that Lattice, or another front, would make of a request; with --source sqs, the event that Lambda
-    would make of a message. The same options make the same event. As in Lattice's events, the body of a request is in
-    base64 unless the content-type is one for text. Exits with 0, or with 2 if an option has a value that the front or
-    the sender cannot send."""
-    if asked.pop("source") is not None:
-        _new_message({**asked, "headers": headers, "x509": x509, "attribute": attribute}, compact=compact)
+    """Print the event that Lattice, or another front, would make of a request; with --source, the event of a record of
+    a queue, a stream or a table, or the event of a bus. The same options make the same event. As in Lattice's events,
+    the body of a request is in base64 unless the content-type is one for text. Exits with 0, or with 2 if an option has
+    a value that the front or the sender cannot send."""
+    if (source := asked.pop("source")) is not None:
+        given = _given({**asked, "headers": headers, "x509": x509, "attribute": attribute})
+        show.say_json(_of_source(source, given), compact=compact)
         return
-    asked["attribute"] = attribute or None
+    asked["attribute"], asked["pipe"] = attribute or None, asked["pipe"] or None
     pairs = [_header(text) for text in headers]
     text, json_text = asked.pop("body"), asked.pop("json_body")
     if text is not None and json_text is not None:
@@ -156,52 +157,28 @@ def new(
     show.say_json(event, compact=compact)
 
 
-# ---- messages -------------------------------------------------------------------------------------------------------
+# ---- records --------------------------------------------------------------------------------------------------------
 
-_OF_MESSAGES: Final = {
-    "queue": "--queue",
-    "sender": "--sender",
-    "group": "--group",
-    "attributes": "--attribute",
-    "message_id": "--message-id",
-    "sent": "--time",
-    "body": "--body",
-}
-"""`sqs_event`'s arguments, which its error messages name, and the options for them."""
-_CONTENT: Final = ("attribute", "body", "json_body", "time")
+_DEFAULTS: Final = {"front": "lattice", "version": 2, "path": "/", "pipe": False}
 
 
-def _new_message(asked: dict[str, Any], *, compact: bool) -> None:
-    from lattice_bridge.testing.queue_events import sqs_event
+def _given(asked: Document) -> Document:
+    """The options that were written, apart from those with their default."""
+    return {name: value for name, value in asked.items() if value not in (None, (), _DEFAULTS.get(name, ()))}
 
-    defaults = {"front": "lattice", "version": 2, "path": "/"}
-    given = {name: value for name, value in asked.items() if value not in (None, (), defaults.get(name, ()))}
-    if wrong := [name for name in given if name not in (*_OF_MESSAGES, *_CONTENT)]:
-        option = "--header" if wrong[0] == "headers" else f"--{wrong[0].replace('_', '-')}"
-        raise click.UsageError(f"{option} is for a request, and --source sqs makes a message. Fix: leave it out")
-    text, json_text = given.pop("body", None), given.pop("json_body", None)
+
+def _of_source(source: str, given: Document) -> Document | list[Document]:
+    text, json_text = given.get("body"), given.get("json_body")
     if text is not None and json_text is not None:
         raise click.UsageError("give either --body or --json-body")
-    body = "{}" if text is None and json_text is None else _message_text(_bytes(text or json_text))
-    if json_text is not None:
-        _check_json(body.encode())
-    attributes = dict(_pairs(given.pop("attribute", ()), "--attribute", "tenant=blue"))
-    sent: dict[str, Any] = {"sent": _time(given.pop("time"))} if "time" in given else {}
-    try:
-        event = sqs_event(body, attributes=attributes, **given, **sent)
-    except ValueError as error:
-        names = "|".join(_OF_MESSAGES)
-        raise click.UsageError(re.sub(rf"^({names})\b", lambda found: _OF_MESSAGES[found[1]], str(error))) from error
-    show.say_json(event, compact=compact)
-
-
-def _message_text(body: bytes) -> str:
-    try:
-        return body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise click.UsageError(
-            f"--body: not UTF-8 at byte {error.start}, and SQS takes text. Fix: send base64"
-        ) from error
+    content = None if text is None and json_text is None else _bytes(text or json_text)
+    if json_text is not None and content is not None:
+        _check_json(content)
+    if "attribute" in given:
+        given["attribute"] = dict(_pairs(given["attribute"], "--attribute", "tenant=blue"))
+    if "time" in given:
+        given["time"] = _time(given["time"])
+    return new_record(source, given, content)
 
 
 # ---- requests -------------------------------------------------------------------------------------------------------
@@ -217,9 +194,9 @@ def _made(given: dict[str, Any], **content: Any) -> Document:
     front, version = given.pop("front"), given.pop("version")
     allowed = _OF_BOTH + (_OF_GATEWAYS if front != "lattice" else tuple(name for name in _FLAGS if name != "version"))
     if wrong := [name for name in given if name not in allowed]:
-        if wrong[0] in (*_OF_MESSAGES, "attribute"):
-            raise click.UsageError(f"--{wrong[0].replace('_', '-')} is for a message. Fix: add --source sqs")
-        raise click.UsageError(f"--{wrong[0].replace('_', '-')} is no option for --front {front}. Fix: leave it out")
+        if owners := sources_of(wrong[0]):
+            raise click.UsageError(f"{flag(wrong[0])} is for a record. Fix: add --source {' or '.join(owners)}")
+        raise click.UsageError(f"{flag(wrong[0])} is no option for --front {front}. Fix: leave it out")
     if front == "lattice":
         return lattice_event(version, **given, **content)
     if (text := given.get("authorizer")) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -19,13 +20,15 @@ from lattice_bridge.cli.explain_record import UNREAD, claim_fact, evidence_facts
 from lattice_bridge.cli.explain_record import described as of_record
 from lattice_bridge.cli.files import GivenMap, base_option, map_option, read_input_text, read_map
 from lattice_bridge.config.regular_file import MIB
+from lattice_bridge.config.tables.source_arns import SERVICES, is_bus, service_in
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.config.words import listed, nearest, quoted, suggestion
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.events.recognise import source_of
+from lattice_bridge.events.record import BUS
 from lattice_bridge.events.sqs import parse_sender
 from lattice_bridge.identity.token import NO_TOKENS
-from lattice_bridge.message import Request, Sender
+from lattice_bridge.message import BusEvent, Request, Sender
 from lattice_bridge.review.explain import Explanation, explain_request, key_in_words, ways_to
 from lattice_bridge.review.explain import explain as explain_subject
 from lattice_bridge.review.log_line import (
@@ -64,7 +67,8 @@ UNKNOWN: Final[Mapping[str, None]] = dict.fromkeys(
 RECORDS: Final = "records"
 """The key of the explanations of an event with records."""
 
-OF_RECORDS: Final = ("source", "sender", "claim")
+OF_EVENTS: Final = ("event_account", "bus_source", "detail_type")
+OF_RECORDS: Final = ("source", "sender", *OF_EVENTS, "claim")
 """The options that describe a record."""
 
 MAX_LOG_BYTES: Final = 64 * MIB
@@ -81,6 +85,8 @@ Examples:
   lattice-bridge explain --log bridge.log --request-id 4f0e6a58
   lattice-bridge explain --source arn:aws:sqs:eu-west-1:111122223333:orders \\
     --sender AROAEXAMPLEEXAMPLE123:i-0123 --claim blue
+  lattice-bridge explain --claim blue --event-account 111122223333 \\
+    --source arn:aws:events:eu-west-1:111122223333:event-bus/shop
 """
 
 
@@ -106,8 +112,11 @@ Examples:
 @click.option(
     "--claims", multiple=True, metavar="ISSUER=JSON", help="The claims of an issuer's token, which counts as verified."
 )
-@click.option("--source", metavar="ARN", help="The queue that a record came from.")
+@click.option("--source", metavar="ARN", help="The queue, stream, table or event bus that a record came from.")
 @click.option("--sender", metavar="ID[:SESSION]", help="The record's SenderId: AROA…:session, or AIDA… of a user.")
+@click.option("--event-account", metavar="NUMBER", help="The account in which an event of a bus was published.")
+@click.option("--bus-source", metavar="NAME", help="The `source` of an event of a bus.")
+@click.option("--detail-type", metavar="NAME", help="The `detail-type` of an event of a bus.")
 @click.option("--claim", metavar="TENANT", help="The tenant that the record asks for.")
 @show.JSON
 def explain(
@@ -188,18 +197,42 @@ def _of_described_record(
     others = [f"--{name.replace('_', '-')}" for name, value in of_request.items() if value]
     if others:
         fix = "write --claim instead" if others == ["--header"] else "leave one of the two out"
-        raise click.UsageError(f"{others[0]} is for a request, and a record of a queue has none. Fix: {fix}")
+        raise click.UsageError(f"{others[0]} is for a request, and a record has none. Fix: {fix}")
     if source is None:
         known = f", as in --source {next(iter(sources.by_arn))}" if sources.by_arn else ""
-        raise click.UsageError(f"--sender and --claim need the queue of the record. Fix: add --source ARN{known}")
+        given = next(name for name, value in of_record.items() if value)
+        raise click.UsageError(f"{_flag(given)} needs the source of the record. Fix: add --source ARN{known}")
+    _check_evidence(source, of_record)
     found = sources.by_arn.get(source)
     if found is not None and found.claim is None and of_record["claim"] is not None:
         raise click.UsageError(
-            "--claim is never read: the [[event_source]] of this queue has no claim. Fix: leave it out, or write claim "
+            "--claim is never read: the [[event_source]] with this ARN has no claim. Fix: leave it out, or write claim "
             "in the map"
         )
-    explained = sources.describe(source, of_record["sender"], of_record["claim"], tenant_map.rules, tenant_map.find)
+    bus_event = BusEvent(*(of_record[name] or "" for name in OF_EVENTS)) if is_bus(source) else None
+    explained = sources.describe(
+        source, of_record["sender"], of_record["claim"], tenant_map.rules, tenant_map.find, bus_event=bus_event
+    )
     return _of_record(explained, tenant_map, sources, unknown)
+
+
+def _check_evidence(source: str, of_record: Mapping[str, Any]) -> None:
+    """Refuses evidence that the records of a source do not have."""
+    service = service_in(source)
+    for name in ("sender", *OF_EVENTS):
+        owner = "sqs" if name == "sender" else BUS
+        if of_record[name] is not None and service not in (None, owner):
+            what = (
+                f"{_flag(name)} is for a record of {SERVICES[owner].source}, and --source is {SERVICES[service].source}"
+            )
+            raise click.UsageError(f"{what}. Fix: leave it out")
+    account = of_record["event_account"]
+    if account is not None and re.fullmatch("[0-9]{12}", account) is None:
+        raise click.UsageError(f"--event-account: {quoted(account)} is not an account. Fix: write its 12 digits")
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _of_batch(event: Any, tenant_map: TenantMap, sources: Sources) -> list[Document]:
@@ -208,7 +241,8 @@ def _of_batch(event: Any, tenant_map: TenantMap, sources: Sources) -> list[Docum
     except BridgeError as refusal:
         unread = {**UNREAD, "outcome": "raised", "permanent": is_permanent(refusal)}
         return [{**_refused(refusal), "status": None, "record": unread}]
-    explained = (sources.explain(record, tenant_map.rules, tenant_map.find) for record in records)
+    is_alone = len(records) == 1
+    explained = (sources.explain(one, tenant_map.rules, tenant_map.find, is_alone=is_alone) for one in records)
     return [_of_record(one, tenant_map, sources) for one in explained]
 
 
@@ -363,18 +397,20 @@ def _of_log(line: LogLine, described: dict[str, Any], tenant_map: TenantMap, sou
 
 
 def _of_record_log(line: LogLine, described: dict[str, Any], tenant_map: TenantMap, sources: Sources) -> Document:
-    """Explains the line of a record. It contains the name of its queue, and of a refused one the sender without its
-    session. It does not contain the claim."""
+    """Explains the line of a record. It contains the name of its source, and of a refused one the sender without its
+    session. It contains neither the claim, nor the origin of an event of a bus."""
     name = line.text("source") or ""
     arns = [described["source"]] if described["source"] else sources.named(name)
     if len(arns) != 1:
         which = f"{len(arns)} event sources are" if arns else "no event source is"
         fix = f"add --source ARN{f': {listed(arns)}' if arns else ''}"
-        raise click.UsageError(f"the line's queue is {quoted(name)}, and {which} of this name. Fix: {fix}")
+        raise click.UsageError(f"the line's source is {quoted(name)}, and {which} of this name. Fix: {fix}")
     sender = described["sender"] or _logged_sender(line)
     described = {**described, "source": arns[0], "sender": sender}
     source = sources.by_arn.get(arns[0])
-    missing = ["sender"] if sender is None or _has_rule_for_a_session(sender, tenant_map) else []
+    is_unknown = sender is None or _has_rule_for_a_session(sender, tenant_map)
+    missing = ["sender"] if is_unknown and service_in(arns[0]) == "sqs" else []
+    missing += [name for name in OF_EVENTS if is_bus(arns[0]) and described[name] is None]
     missing += ["record_claim"] if source and source.claim and described["claim"] is None else []
     document = _of_description(described, tenant_map, sources, frozenset(missing))
     document["record"] |= {"id": line.text("id")}
@@ -578,8 +614,9 @@ def _sources(document: Document) -> Iterator[tuple[show.Cell, ...]]:
             "api": "authorizer",
             "client-cert": "certificate",
             "sender": "sender",
+            "event-account": "account",
             "source": "source",
-        }.get(kind, "caller")
+        }.get(kind.removesuffix(","), "caller")
         yield by, source["rule"], source["allows"]
 
 

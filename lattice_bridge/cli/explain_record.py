@@ -1,6 +1,6 @@
-"""The part of an explanation that is about a record of a queue: as JSON, and for a terminal.
+"""The part of an explanation that is about a record, or an event of a bus: as JSON, and for a terminal.
 
-Rule: ids, the sender, the claim and the names of functions and queues are shown; of the message itself, nothing is.
+Rule: ids, the evidence, the claim and the names of functions and sources are shown; of the content, nothing is.
 """
 
 from __future__ import annotations
@@ -10,16 +10,19 @@ from typing import Any, Final
 
 from lattice_bridge.cli import show
 from lattice_bridge.config.options import EventSource
+from lattice_bridge.config.tables.source_arns import SERVICES
 from lattice_bridge.config.words import quoted
-from lattice_bridge.events.record import Claim
+from lattice_bridge.events.record import BUS, STREAMS, Claim, service_of
 from lattice_bridge.review.near_misses import NOT_KNOWN
 from lattice_bridge.review.records import NO_ID, RecordExplanation
+from lattice_bridge.tenancy.anchors import AWS_SOURCES
 
 Document = dict[str, Any]
 
 UNREAD: Final = dict.fromkeys(
     (
-        *("id", "source", "group", "sender", "claim", "claim_from", "function"),
+        *("id", "source", "group", "sender", "event_account", "bus_source", "detail_type", "claim", "claim_from"),
+        *("function", "service", "pipe"),
         *("outcome", "permanent", "quarantine", "fix"),
     )
 )
@@ -30,12 +33,18 @@ def described(explained: RecordExplanation) -> Document:
     """The value of `record` in an explanation as JSON."""
     record, source = explained.record, explained.source
     sender = record.sender
+    account, bus_source, detail_type = record.bus_event or (None, None, None)
     return {
         **UNREAD,
-        "id": record.id,
+        "id": record.name,
         "source": record.source,
         "group": record.group,
         "sender": None if sender is None else ":".join(part for part in sender if part is not None),
+        "event_account": account or None,
+        "bus_source": bus_source or None,
+        "detail_type": detail_type or None,
+        "service": record.service or None,
+        "pipe": None if source is None else source.pipe,
         "claim": explained.claim,
         "claim_from": None if source is None or source.claim is None else claim_in_words(source.claim),
         "function": None if source is None else source.function,
@@ -52,23 +61,32 @@ def claim_in_words(claim: Claim) -> str:
     >>> claim_in_words(Claim("body", path=("meta", "tenant")))
     'the member meta/tenant of the body'
     """
-    if claim.kind == "message_group":
-        return "the message group"
-    return (
-        f"the attribute {claim.name}" if claim.kind == "attribute" else f"the member {'/'.join(claim.path)} of the body"
-    )
+    path = "/".join(claim.path)
+    return {
+        "message_group": "the message group",
+        "attribute": f"the attribute {claim.name}",
+        "body": f"the member {path} of the body",
+        "partition_key": "the partition key",
+        "key": f"the key {claim.name}",
+        "image": f"the attribute {claim.name} of the images",
+        "detail": f"the member {path} of the detail",
+    }[claim.kind]
 
 
 # ---- what to write instead ------------------------------------------------------------------------------------------
 
 _SENT: Final = "the sender has to write"
+_BESIDE: Final = {"sqs": "sender", BUS: "account"}
+"""The service → the evidence that its records have beside their source."""
 
 
 def _fix(explained: RecordExplanation) -> str | None:
     """What allows a record with this fault, if that is meant; None without a fault, or if nothing in the map does."""
     source, reason = explained.source, explained.fault.reason if explained.fault else None
+    if source is None and explained.record.caller == "bus":
+        return "write an [[event_source]] with the ARN of the event bus, or delete its rule"
     if source is None and not explained.record.source.startswith("arn:"):
-        return "write the queue's ARN"
+        return "write the source's ARN"
     if source is None:
         return f"write an [[event_source]] with arn = {quoted(explained.record.source)}, or delete its mapping"
     place = claim_in_words(source.claim) if source.claim else ""
@@ -78,15 +96,22 @@ def _fix(explained: RecordExplanation) -> str | None:
         "claim_unreadable": f"{_SENT} the tenant's id into {place}, as a string",
         "tenant_malformed": f"{_SENT} a tenant's id alone into {place}",
         "tenant_not_allowed": f"add the tenant to the rule; or {_SENT} one of those that it allows",
-        "ambiguous": 'add claim to the [[event_source]], as in claim = { from = "message_group" }',
-        "conflict": "let the rules for the sender and for the source allow one tenant in common",
-        "tenant_suspended": "activate the tenant, then send the copies in the quarantine back to their queue",
+        "images_differ": f"{_SENT} the same tenant into {place} before and after a change; or read a key instead",
+        "aggregated": "write deaggregate = true in the [[event_source]]",
+        "ambiguous": f"add claim to the [[event_source]], as in claim = {SERVICES[service_of(source.arn)].claim}",
+        "conflict": f"let the rules for the {_BESIDE.get(explained.record.service, 'sender')} and for the source allow "
+        "one tenant in common",
+        "tenant_suspended": "activate the tenant, then send the copies in the quarantine back to their source",
     }.get(reason or "")
 
 
 def _rule_for(explained: RecordExplanation, source: EventSource) -> str:
-    sender = explained.record.sender
+    sender, event = explained.record.sender, explained.record.bus_event
     by_source = f"a [[rule]] with source = {quoted(source.arn)}"
+    if event is not None and event.account:
+        is_of_aws = event.source.startswith(AWS_SOURCES)
+        part = f" and bus_source = {quoted(event.source)}" if is_of_aws else ""
+        return f"write a [[rule]] with event_account = {quoted(event.account)}{part}, or {by_source}{part}"
     if sender is None or not sender.id.startswith(("AROA", "AIDA")):
         return f"write {by_source}"
     key = "role_id" if sender.id.startswith("AROA") else "user_id"
@@ -104,15 +129,24 @@ def evidence_facts(record: Document, unknown: set[str]) -> Iterator[tuple[show.C
         return
     yield "source", (record["source"], "bold")
     if record["group"] is not None:
-        yield "group", record["group"]
-    missing = (NOT_KNOWN, "dim") if "sender" in unknown else ("none", "dim")
-    yield "sender", (record["sender"], "bold") if record["sender"] else missing
+        yield _GROUPS.get(record["service"], "group"), record["group"]
+    for name, label in _EVIDENCE.get(record["service"], {}).items():
+        missing = (NOT_KNOWN, "dim") if name in unknown else ("none", "dim")
+        yield label, (record[name], "bold") if record[name] else missing
+
+
+_GROUPS: Final = {"kinesis": "partition key", "dynamodb": "item"}
+_EVIDENCE: Final = {
+    "sqs": {"sender": "sender"},
+    BUS: {"event_account": "account", "bus_source": "bus source", "detail_type": "detail type"},
+}
+"""The service → the evidence that its records have beside their source, and how it is called for people."""
 
 
 def claim_fact(record: Document, unknown: set[str]) -> show.Cell:
     """The row about the tenant that the record asks for."""
     if record["function"] is None:
-        return "not read: the queue has no event source", "dim"
+        return "not read: no [[event_source]] is for it", "dim"
     if record["claim"] is not None:
         return f"{record['claim']}, from {record['claim_from']}"
     if record["claim_from"] is None:
@@ -125,15 +159,35 @@ def outcome_facts(record: Document) -> Iterator[tuple[show.Cell, show.Cell]]:
     if record["fix"]:
         yield "to allow it", (record["fix"], "green")
     if record["outcome"] == "raised":
-        yield "then", "the handler raises the error, so the queue keeps every message of the batch"
+        yield "then", "the handler raises the error, so the source keeps every record of the batch"
         return
     if record["permanent"] is None:
         yield "then", f"{record['function']} is invoked with the record alone"
         return
     kind = "permanent fault" if record["permanent"] else "transient fault"
     if record["outcome"] == "quarantined":
-        yield "then", f"{kind}: a copy is stored in {record['quarantine']}, and the queue deletes the record"
+        yield "then", f"{kind}: a copy is stored in {record['quarantine']}, and {_done(record)}"
+    elif record["service"] == BUS:
+        until = "Lambda tries it twice more, and then sends it to the OnFailure destination of the router"
+        yield "then", f"{kind}{_NONE_IF[record['permanent']]}: the handler raises it; {until}"
+    elif record["pipe"] == "enrichment":
+        yield "then", f"{kind}{_NONE_IF[record['permanent']]}: the handler raises it, so the pipe tries it again"
+    elif record["service"] in STREAMS:
+        until = "as often as the mapping is configured to, and with all records behind it"
+        yield "then", f"{kind}{_NONE_IF[record['permanent']]}: reported as failed, so Lambda delivers it again, {until}"
     elif record["permanent"]:
         yield "then", f"{kind}, and there is no quarantine: reported as failed, until it is in the dead-letter queue"
     else:
         yield "then", f"{kind}: reported as failed, so the queue delivers it again"
+
+
+_NONE_IF: Final = {True: ", and there is no quarantine", False: ""}
+
+
+def _done(record: Document) -> str:
+    """What becomes of a record of which there is a copy."""
+    if record["service"] == BUS:
+        return "the event counts as done"
+    if record["pipe"] == "enrichment":
+        return "the pipe drops the record"
+    return "Lambda goes on behind it" if record["service"] in STREAMS else "the queue deletes the record"

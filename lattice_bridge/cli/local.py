@@ -49,7 +49,7 @@ from lattice_bridge.local.web.server import PortTaken
 
 PASSED_THROUGH: Final = (
     "--passthrough: functions have your AWS credentials, and use the real AWS for every service but Lambda and the "
-    "stack's own queues"
+    "stack's own queues, streams, tables and event buses"
 )
 VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1, "V2": 2}
 

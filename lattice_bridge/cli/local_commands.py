@@ -19,9 +19,8 @@ from urllib.parse import quote
 
 from lattice_bridge.bridge import check_service
 from lattice_bridge.cli.local_targets import Target, targets_of
-from lattice_bridge.cli.queue_commands import queue_commands
+from lattice_bridge.cli.source_commands import source_commands, tenants_of
 from lattice_bridge.config.options import function_fault
-from lattice_bridge.config.settings import Settings
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.formats.recognise import receive
 from lattice_bridge.http.headers import lower
@@ -31,7 +30,7 @@ from lattice_bridge.local.definition import Definition
 from lattice_bridge.local.front.exchange.http_message import HttpRequest
 from lattice_bridge.local.front.exchange.identities import SESSION, Identity
 from lattice_bridge.local.plan.http_api import JwtAuthorizer
-from lattice_bridge.local.plan.model import BRIDGE_HANDLER, WayIn
+from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Plan, WayIn
 from lattice_bridge.local.web.sigv4 import SERVICE
 from lattice_bridge.review.map_tests import every_tenant
 from lattice_bridge.tenancy.anchors import api_key, jwt_key
@@ -91,7 +90,7 @@ def commands(definition: Definition, front_url: str, aws_url: str) -> Iterator[s
             name, address = configuration.function.name, configuration.address
             yield f"No commands for requests to {name}: its map is not a file, but {address}."
     yield from _requests(definition, front_url)
-    yield from queue_commands(definition, aws_url)
+    yield from source_commands(definition, aws_url)
     yield from _invoke_command(definition, aws_url)
     yield ""
 
@@ -173,11 +172,11 @@ def _invoke_command(definition: Definition, aws_url: str) -> Iterator[str]:
     """The command that invokes an isolated function, or the first one of a template that has nothing in front."""
     plan = definition.plan
     function = next((function for function in plan.functions.values() if function.isolated), None)
-    if function is None and not plan.ways_in and not plan.mappings:
+    if function is None and not plan.ways_in and not _has_sources(plan):
         function = next(iter(plan.functions.values()), None)
     if function is None or function_fault(function.name) is not None:
         return
-    if not plan.ways_in and not plan.mappings:
+    if not plan.ways_in and not _has_sources(plan):
         yield "The template has no API, load balancer, function URL or Lattice service. Invoke its functions directly:"
     where = ("--endpoint-url", aws_url, "--region", plan.region)
     tenant = (f"--tenant-id={_all_tenants(definition)[0]}",) if function.isolated else ()
@@ -187,6 +186,11 @@ def _invoke_command(definition: Definition, aws_url: str) -> Iterator[str]:
     has_bridge = any(found.function.handler == BRIDGE_HANDLER for found in definition.configurations)
     yield f"  # directly to a function{', as the bridge does' if has_bridge else ''}"
     yield f"  echo '{{}}' | {credentials} {shlex.join(('aws', 'lambda', 'invoke', *where, *which))}"
+
+
+def _has_sources(plan: Plan) -> bool:
+    """Whether records or events invoke a function."""
+    return bool(plan.mappings or plan.stream_mappings or plan.event_rules)
 
 
 # ---- what could be printed ------------------------------------------------------------------------------------------
@@ -212,7 +216,7 @@ def _authorizer_claims(target: Target, tenants: list[str]) -> Iterator[Mapping[s
         return
     outcome = rule.outcome
     if isinstance(outcome, TenantFrom) and outcome.source == "authorizer" and outcome.claim[:1] == ("claims",):
-        for tenant in _tenants(settings):
+        for tenant in tenants_of(settings):
             yield {**scope, outcome.claim[-1]: f"{outcome.pattern.before}{tenant}{outcome.pattern.after}"}
     else:
         yield scope
@@ -225,7 +229,7 @@ def _by_tokens(targets: list[Target]) -> Iterator[Outcome | None]:
     for bridge, issuer in issuers[:_MOST]:
         rule = bridge.settings.tenant_map.rules.owners.get(jwt_key(issuer.name)) if bridge.settings else None
         if rule is not None and bridge.settings is not None:
-            claims = _claims(rule, _tenants(bridge.settings))
+            claims = _claims(rule, tenants_of(bridge.settings))
             yield _best(Attempt(target, issuer=issuer, claims=claims) for target in targets if target.bridge is bridge)
 
 
@@ -241,19 +245,10 @@ def _claims(rule: Rule, tenants: list[str]) -> dict[str, Any]:
     return dict(value)
 
 
-def _tenants(settings: Settings) -> list[str]:
-    """Active tenants of a map, a few. Those of a registry are not known here, except if rules name them."""
-    rules = settings.tenant_map.rules
-    if settings.tenant_map.lookups.registry is None:
-        return list(islice((tenant.id for tenant in rules.tenants.values() if tenant.active), _TRIED))
-    named = (rule.outcome for rule in rules.owners.values() if isinstance(rule.outcome, frozenset))
-    return list(islice((tenant for outcome in named for tenant in sorted(outcome)), _TRIED))
-
-
 def _all_tenants(definition: Definition) -> list[str]:
     """Tenants of the maps, or an example."""
     maps = [configuration.settings for configuration in definition.configurations if configuration.settings]
-    return [tenant for settings in maps for tenant in _tenants(settings)] or ["blue"]
+    return [tenant for settings in maps for tenant in tenants_of(settings)] or ["blue"]
 
 
 # ---- whether it is allowed ------------------------------------------------------------------------------------------
@@ -267,7 +262,7 @@ def _best(attempts: Iterable[Attempt]) -> Outcome | None:
         if outcome.decision is not None and outcome.decision.reason == "ambiguous":
             assert attempt.target.bridge is not None  # it has decided
             assert attempt.target.bridge.settings is not None
-            chosen = (decided(replace(attempt, tenant=each)) for each in _tenants(attempt.target.bridge.settings))
+            chosen = (decided(replace(attempt, tenant=each)) for each in tenants_of(attempt.target.bridge.settings))
             outcome = next((each for each in chosen if not each.refusal), outcome)
         if not outcome.refusal:
             return outcome

@@ -22,6 +22,7 @@ from lattice_bridge.local.plan.event_buses import EventRule
 from lattice_bridge.local.plan.event_target import Target
 from lattice_bridge.local.plan.model import EventInvokeConfig, Function, Plan, Route, destination_name
 from lattice_bridge.local.plan.queues import EventSourceMapping
+from lattice_bridge.local.plan.stream_mappings import StreamMapping
 
 WIDEST: Final = 120
 """Columns that a table has at most."""
@@ -116,26 +117,35 @@ def _delivered(target: Target) -> str:
 
 
 def _streams(plan: Plan) -> Table:
-    """The streams in the order of the names."""
-    table = _table("Streams", ("stream", "shards", "keeps records for"), whole="stream")
+    """The streams in the order of the names, with what reads each of them."""
+    table = _table("Streams", ("stream", "invokes", "shards", "keeps records for"), whole="stream")
     for stream in sorted(plan.streams, key=lambda stream: stream.name):
         shards = "on demand" if stream.shard_count is None else str(stream.shard_count)
-        table.add_row(*map(_cell, (stream.name, shards, f"{stream.retention_hours} h")))
+        table.add_row(*map(_cell, (stream.name, _readers(stream.arn, plan), shards, f"{stream.retention_hours} h")))
     return table
 
 
 def _of_dynamodb(plan: Plan) -> Table:
-    """The tables of DynamoDB in the order of their names."""
-    table = _table("DynamoDB tables", ("table", "key", "stream", "expires by"), whole="table")
+    """The tables of DynamoDB in the order of their names, with what reads the stream of each."""
+    table = _table("DynamoDB tables", ("table", "invokes", "key", "stream", "expires by"), whole="table")
     for one in sorted(plan.tables, key=lambda one: one.name):
         key = ", ".join(f"{name} ({kind})" for name, kind in one.keys)
-        table.add_row(*map(_cell, (one.name, key, one.view_type or "-", one.expires_by or "-")))
+        cells = (one.name, _readers(one.arn, plan), key, one.view_type or "-", one.expires_by or "-")
+        table.add_row(*map(_cell, cells))
     return table
 
 
-def _invoked(mapping: EventSourceMapping) -> str:
+def _readers(arn: str, plan: Plan) -> str:
+    """What reads a stream, or the stream of a table."""
+    return "\n".join(_invoked(mapping) for mapping in plan.stream_mappings if mapping.source == arn) or "-"
+
+
+def _invoked(mapping: EventSourceMapping | StreamMapping) -> str:
     name = mapping.function.partition(":function:")[2] or mapping.function
+    if isinstance(mapping, StreamMapping) and mapping.faults:
+        return f"{name} (does not run)"
     parts = [f"batches of {mapping.batch_size}"] + ([f"{mapping.window:g} s"] if mapping.window else [])
+    parts += [f"{mapping.lanes} at a time"] if isinstance(mapping, StreamMapping) and mapping.lanes > 1 else []
     parts += ["filtered"] if mapping.filters else []
     return f"{name} ({', '.join(parts)})" if mapping.enabled else f"{name} (not enabled)"
 

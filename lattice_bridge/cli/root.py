@@ -22,11 +22,12 @@ from lattice_bridge.version import __version__
 @click.group(cls=SafeGroup, context_settings=CONTEXT)
 @click.version_option(__version__, prog_name="lattice-bridge")
 def root() -> None:
-    """Decide which tenant each request or message runs as, in front of tenant-isolated Lambda functions.
+    """Decide which tenant each request, record or event runs as, in front of tenant-isolated Lambda functions.
 
-    The bridge is a Lambda function behind VPC Lattice, API Gateway, a load balancer, a function URL or SQS queues.
-    These commands write, check and explain its map (bridge.toml), run a template on this machine, and compare a
-    deployment with the map. Begin with `lattice-bridge init`.
+    The bridge is a Lambda function behind VPC Lattice, API Gateway, a load balancer, a function URL, SQS queues,
+    Kinesis streams, DynamoDB tables or EventBridge buses. These commands write, check and explain its map
+    (bridge.toml), run a template on this machine, and compare a deployment with the map. Begin with
+    `lattice-bridge init`.
     """
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from lattice_bridge.errors import BadRequest
 from lattice_bridge.events import dynamodb, eventbridge, kinesis, sqs, stream
+from lattice_bridge.events.aggregate import MOST_PARTS
 from lattice_bridge.events.recognise import source_of
 from lattice_bridge.events.record import BUS, STREAMS, Caller, Claim, Record, Stored
 
@@ -41,9 +42,11 @@ class Batch:
 
     Attributes:
         records: in order; at least one.
+        rest: those after them that are not processed now, see `deaggregated`.
     """
 
     records: Sequence[Record]
+    rest: Sequence[Record] = ()
 
     @property
     def caller(self) -> Caller:
@@ -57,11 +60,20 @@ class Batch:
         return Batch([replace(record, source=arn) for record in self.records])
 
     def deaggregated(self, streams: Collection[str]) -> Batch:
-        """This batch, with the records of each aggregate of these streams in the aggregate's place."""
+        """This batch, with the records of each aggregate of these streams in the aggregate's place.
+
+        Before the aggregate with which it would have more than `MOST_PARTS` records, it ends: a batch with far more
+        needs more memory and time than a function has, each time it comes, and so blocks its shard (trap E22).
+        """
         if not streams:
             return self
-        parts = (kinesis.deaggregated(one) if one.source in streams else (one,) for one in self.records)
-        return Batch([record for each in parts for record in each])
+        found: list[Record] = []
+        for place, one in enumerate(self.records):
+            parts = kinesis.deaggregated(one) if one.source in streams else (one,)
+            if found and len(found) + len(parts) > MOST_PARTS:
+                return Batch(found, self.records[place:])
+            found += parts
+        return Batch(found)
 
     def lanes(self) -> Collection[list[Record]]:
         """The records by their group, in order; a record without one is a lane of its own."""
@@ -73,7 +85,7 @@ class Batch:
 
     def to_report(self, failed: Collection[str]) -> list[str]:
         """The ids that the batch response contains, each once, in the order of the event."""
-        found = dict.fromkeys(record.id for record in self.records if record.id in failed)
+        found = dict.fromkeys(record.id for record in (*self.records, *self.rest) if record.id in failed)
         return list(stream.to_report(found) if self.records[0].service in STREAMS else found)
 
 

@@ -49,7 +49,7 @@ def _record(index: int, found: object) -> Record:
     # A record that cannot be used keeps its place in the order: later ones of its key must not overtake it.
     group = key if isinstance(key, str) and key else None
     fault = malformed("partitionKey", _SERVICE) if group is None else _fault(fields)
-    return Record(_NAME, number, _stream_of(arn), content, group=group, fault=fault)
+    return Record(_NAME, number, stream_of(arn), content, group=group, fault=fault)
 
 
 def _fields(content: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -57,9 +57,14 @@ def _fields(content: Mapping[str, Any]) -> Mapping[str, Any]:
     return fields if isinstance(fields, Mapping) else {}
 
 
-def _stream_of(arn: str) -> str:
+def stream_of(arn: str) -> str:
     """The stream's ARN. With enhanced fan-out, the event has the consumer's: `…:stream/NAME/consumer/NAME:TIME`."""
     return arn.partition("/consumer/")[0]
+
+
+def data_of(record: Record) -> bytes | None:
+    """The data of a record; None if it is not base64."""
+    return _decoded(_fields(record.content).get("data"))
 
 
 def _fault(fields: Mapping[str, Any]) -> BadRequest | None:
@@ -95,9 +100,8 @@ def deaggregated(record: Record) -> list[Record]:
     """
     if record.fault is None or record.fault.reason != "aggregated":
         return [record]
-    data = _decoded(_fields(record.content).get("data"))
     try:
-        return [_part(record, number, part) for number, part in enumerate(parts_of(data or b""))]
+        return [_part(record, number, part) for number, part in enumerate(parts_of(data_of(record) or b""))]
     except BadRequest as fault:
         return [replace(record, fault=fault)]
 
@@ -130,7 +134,7 @@ def claimed(record: Record, claim: Claim) -> object:
     fields = _fields(record.content)
     if claim.kind == "partition_key":
         return fields.get("partitionKey")
-    return value_in(_decoded(fields.get("data")) or b"", claim.path)
+    return value_in(data_of(record) or b"", claim.path)
 
 
 # ---- record that was put → event ------------------------------------------------------------------------------------

@@ -18,6 +18,9 @@ from lattice_bridge.events.record import Record, Stored
 _NUMBER: Final = re.compile(r"[0-9]{1,128}")
 _GROUP: Final = re.compile(r"[\x21-\x7e]{1,128}")
 """Message groups that SQS takes: letters, digits and punctuation."""
+_NOT_IN_SQS: Final = re.compile("[\ud800-\udfff\ufffe\uffff]")
+"""Characters that no message of SQS may contain, but a partition key, an item or an event may. All others of them are
+escaped in JSON anyway. A copy with one would never be stored, and its record would block its shard (trap E22)."""
 
 
 def sequence_number(index: int, found: object) -> str:
@@ -65,4 +68,5 @@ def stored(record: Record) -> Stored:
     group = record.group
     if group is not None and _GROUP.fullmatch(group) is None:
         group = hashlib.sha256(group.encode("utf-8", "surrogatepass")).hexdigest()
-    return Stored(json.dumps(record.content, separators=(",", ":"), ensure_ascii=False), group=group)
+    body = json.dumps(record.content, separators=(",", ":"), ensure_ascii=False)
+    return Stored(_NOT_IN_SQS.sub(lambda found: f"\\u{ord(found[0]):04x}", body), group=group)

@@ -21,7 +21,14 @@ _TEMPLATES: Final[Mapping[str, str]] = {
     "tenant_malformed": "{detail}",
     "claim_missing": "{detail}. Fix: let the sender set it, or remove `claim` where the rules allow one tenant only",
     "claim_unreadable": "The record's claim cannot be read: {detail}",
-    "source_unsupported": "{detail}. Fix: connect the bridge with queues of SQS only",
+    "aggregated": "{detail}",
+    "aggregate_unreadable": "The aggregate cannot be read: {detail}",
+    "images_differ": (
+        "{detail}. Fix: give an item to another tenant in two steps, deleted and put again, or use a claim that reads "
+        "the key"
+    ),
+    "window_unsupported": "{detail}. Fix: remove TumblingWindowInSeconds from the event source mapping",
+    "source_unsupported": "{detail}. Fix: connect the bridge with queues, streams, tables and event buses only",
     "source_not_configured": "{detail}",
     "no_credential": "{detail}. Fix: sign the request, send a token, or write a rule with anyone = true",
     "token_invalid": "The token is not accepted: {detail}. Fix: compare the token with [jwt] in bridge.toml",
@@ -87,7 +94,7 @@ _OF_RECORDS: Final[Mapping[str, str]] = {
     "malformed_event": "The record cannot be read: {detail}",
     "config_invalid": "Every record is reported as failed, because bridge.toml does not load: {detail}",
     "config_unreachable": "The configuration cannot be read, so every record is reported as failed: {detail}",
-    "no_rule": "{detail}. Fix: write a [[rule]] with {sender}, or with the queue as its `source`",
+    "no_rule": "{detail}. Fix: write a [[rule]] with {sender}the {source} as its `source`",
     "ambiguous": (
         "The rule{rule} allows several tenants, and the record chooses none. "
         "Fix: write `claim` into the [[event_source]] in bridge.toml"
@@ -101,13 +108,44 @@ _OF_RECORDS: Final[Mapping[str, str]] = {
         "{function} did not answer in time: {detail}. "
         "Fix: make it faster, or raise its Timeout, and `timeout` of the [[event_source]] in bridge.toml"
     ),
-    "source_not_configured": "{detail}. [local.ids] in local.toml gives a queue the ARN of the deployed one",
+    "source_not_configured": "{detail}. [local.ids] in local.toml gives a {source} the ARN of the deployed one",
     "loop": (
         "{detail}. Fix: fix the cause before you send a copy back from the quarantine. "
-        "No function may send its message to its own queue"
+        "No function may send its record to its own {source}"
     ),
 }
-"""Reason code → sentence for a record, if that for a request does not fit."""
+"""Reason code → sentence for a record, if that for a request does not fit. `{source}` is its kind, as in `queue`."""
+
+_OF_SERVICES: Final[Mapping[str, Mapping[str, str]]] = {
+    "kinesis": {
+        "claim_missing": (
+            "{detail}. Fix: let the producer write it, or remove `claim` where the rules allow one tenant only"
+        ),
+        "request_too_large": "The record is too large: {detail}. Fix: put less, or the place of an object in S3",
+        "quarantine_full": "The copy for the quarantine is too large: {detail}. Fix: put smaller records",
+    },
+    "dynamodb": {
+        "claim_missing": (
+            "{detail}. Fix: write it into each item, and choose NEW_AND_OLD_IMAGES as the StreamViewType if `claim` "
+            "reads the images"
+        ),
+        "request_too_large": "The record is too large: {detail}. Fix: choose a StreamViewType with one image or none",
+        "quarantine_full": (
+            "The copy for the quarantine is too large: {detail}. Fix: choose a StreamViewType with one image or none"
+        ),
+    },
+    "events": {
+        "claim_missing": (
+            "{detail}. Fix: let the publisher write it, or remove `claim` where the rules allow one tenant only"
+        ),
+        "no_rule": "{detail}. Fix: write a [[rule]] with its `event_account`, or with the bus as its `source`",
+        "request_too_large": "The event is too large: {detail}. Fix: publish less, or the place of an object in S3",
+        "quarantine_full": "The copy for the quarantine is too large: {detail}. Fix: publish smaller events",
+    },
+}
+"""Service → reason code → sentence for its records, if that for a message of a queue does not fit."""
+
+_SOURCES: Final = {"kinesis": "stream", "dynamodb": "table", "events": "bus"}
 
 
 def cause(reason: str, detail: str = "", rule: str = "", function: str = "") -> str:
@@ -123,18 +161,23 @@ def cause(reason: str, detail: str = "", rule: str = "", function: str = "") -> 
     return _sentence(_TEMPLATES.get(reason, "{detail}"), reason, detail, rule, function)
 
 
-def record_cause(reason: str, detail: str = "", rule: str = "", function: str = "", sender: str = "") -> str:
-    """Returns the sentence for a record of a queue that the bridge refused.
+def record_cause(
+    reason: str, detail: str = "", rule: str = "", function: str = "", sender: str = "", service: str = "sqs"
+) -> str:
+    """Returns the sentence for a record that the bridge refused.
 
     Args:
         reason, detail, rule, function: as for a request.
         sender: the unique id of the role or user that sent the record; empty if the line does not have it.
+        service: that the record is from, as in an ARN.
 
     >>> record_cause("tenant_not_allowed", rule="shop").partition(".")[0]
     "The rule shop does not allow the tenant that the record's claim asks for"
     """
-    template = _OF_RECORDS.get(reason) or _TEMPLATES.get(reason, "{detail}")
-    return _sentence(template, reason, detail, rule, function, _sender_in_words(sender))
+    own = _OF_SERVICES.get(service, {}).get(reason)
+    template = own or _OF_RECORDS.get(reason) or _TEMPLATES.get(reason, "{detail}")
+    written_sender = f"{_sender_in_words(sender)}, or with " if service == "sqs" else ""
+    return _sentence(template, reason, detail, rule, function, written_sender, _SOURCES.get(service, "queue"))
 
 
 def _sender_in_words(sender: str) -> str:
@@ -142,15 +185,23 @@ def _sender_in_words(sender: str) -> str:
     return f'sender = {{ {key} = "{sender}" }}' if key else "its `sender`"
 
 
-def _sentence(template: str, reason: str, detail: str, rule: str, function: str, sender: str = "") -> str:
+def _sentence(
+    template: str, reason: str, detail: str, rule: str, function: str, sender: str = "", source: str = ""
+) -> str:
+    if _FIX in detail:  # the bridge's own fix knows more
+        template = template.partition(_FIX)[0]
     fields = {
         "detail": detail or REASONS.get(reason, reason),
         "rule": f" {rule}" if rule else "",
         "function": function or "the function",
         "sender": sender,
+        "source": source,
     }
     sentence = template.format_map(fields)
     return sentence if template.startswith("{function}") else capitalised(sentence)
+
+
+_FIX: Final = ". Fix: "
 
 
 def capitalised(sentence: str) -> str:

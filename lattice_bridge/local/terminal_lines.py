@@ -37,8 +37,6 @@ _SUCCEEDED, _FAILED = "ok ", "err"
 """The statuses of records, batches and events, which have no status of HTTP."""
 
 _BUS: Final = "BUS"
-_SERVICES: Final = {"stream": "KINESIS", "table": "DYNAMODB", "event-bus": _BUS}
-"""Kind of a source in its ARN → its service, in place of a method."""
 """Replaces the method of a request in the line of an event."""
 
 _PIPE_COLUMNS: Final = 100
@@ -240,8 +238,8 @@ class TerminalLines:
         progress.has_records = True
         row, batch = _record_row(found, progress.reached), progress.batch
         if isinstance(batch, StreamBatch):
-            row = replace(row, method=batch.service.upper(), path=f"{batch.stream}/{batch.shard}")
-            yield from self._lines("", row)
+            key = batch.partition_keys.get(str(found["id"]))
+            yield from self._lines("", replace(row, path=f"{batch.stream}/{key}" if key else batch.stream))
             return
         message = next((one for one in batch.messages if one.id == found["id"]), None)
         if message is not None and message.group:
@@ -323,22 +321,24 @@ def _record_row(found: Mapping[str, Any], reached: str = "") -> _Row:
     text = {
         name: str(found.get(name) or "") for name in ("source", "tenant", "rule", "detail", "function", "callerKey")
     }
+    service, source = _service_and_name(text["source"])
     reason, status = str(found["reason"]), found["status"]
     facts = (text["detail"], text["rule"], text["function"], text["callerKey"])
-    words = "" if reason == "ok" else record_cause(reason, *facts)
+    words = "" if reason == "ok" else record_cause(reason, *facts, service)
     if status == "quarantined":
         words += ". A copy is in the quarantine"
     shown = _FAILED if status == "failed" or reason != "ok" else _SUCCEEDED
     decided = text["rule"] if reason == "ok" else reason
     function = _name(text["function"]) or (reached if status == "done" else "")
-    service, name = _source_of(text["source"])
-    return _Row(shown, service, name, _milliseconds(found), text["tenant"], decided, function, words)
+    method = _BUS if service == "events" else service.upper()
+    return _Row(shown, method, source, _milliseconds(found), text["tenant"], decided, function, words)
 
 
-def _source_of(source: str) -> tuple[str, str]:
-    """The service of a record, in place of a method, and the name of its queue, stream, table or bus."""
-    kind, slash, name = source.partition("/")
-    return (_SERVICES[kind], name) if slash and kind in _SERVICES else ("SQS", source)
+def _service_and_name(source: str) -> tuple[str, str]:
+    """The service and the name in a log line's `source`: `orders`, `stream/clicks`, `table/items`, `event-bus/shop`."""
+    kind, _, name = source.partition("/")
+    service = {"stream": "kinesis", "table": "dynamodb", "event-bus": "events"}.get(kind)
+    return (service, name or kind) if service else ("sqs", source)
 
 
 def _what_follows(message: Delivered, batch: Batch) -> str:

@@ -8,17 +8,17 @@ A caller without a rule of its own gets what a broader rule gives, as in a decis
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.events.batch import batch_of
 from lattice_bridge.events.recognise import source_of
 from lattice_bridge.events.record import Record
 from lattice_bridge.message import Request
 from lattice_bridge.review.explain import key_in_words
 from lattice_bridge.review.map_tests import described_outcome
+from lattice_bridge.review.records import Sources
 from lattice_bridge.review.requests import parse_any
 from lattice_bridge.tenancy.anchors import ANCHORS, Key, broader_keys, broader_owning_keys
 from lattice_bridge.tenancy.decide import Decision
@@ -228,30 +228,67 @@ def _flat(place: str, value: Any) -> Iterator[tuple[str, str]]:
 # ---- requests -------------------------------------------------------------------------------------------------------
 
 
-def changed_decisions(
-    events: Iterable[object],
-    old: Callable[[Request | Record], Decision],
-    new: Callable[[Request | Record], Decision],
-) -> Iterator[Change | None]:
-    """For each request, and each record of a queue, the difference between the maps' decisions, or None. What is not an
-    event is left out, since both maps refuse it. Whether a map accepts the event is for `old` and `new` to decide."""
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two maps, as its bridge and its router decide.
+
+    Attributes:
+        sources: its event sources, by which it reads an event with records.
+        decide: decides a request or a record. Whether the map accepts it is for this function to say.
+    """
+
+    sources: Sources
+    decide: Callable[[Request | Record], Decision]
+
+
+def changed_decisions(events: Iterable[object], old: Side, new: Side) -> Iterator[Change | None]:
+    """For each request, and each record of a batch, the difference between the maps' decisions, or None. What is not an
+    event is left out, since both maps refuse it."""
     for number, event in enumerate(events, 1):
         try:
-            found = list(_named(event, number))
+            found = list(_named(event, number, old, new))
         except BridgeError:
             continue
-        for subject, one in found:
-            before, after = described_outcome(old(one)), described_outcome(new(one))
+        for subject, one, other in found:
+            before, after = described_outcome(old.decide(one)), described_outcome(new.decide(other))
             yield Change(_kind_of_words(before, after), subject, before, after) if before != after else None
 
 
-def _named(event: object, number: int) -> Iterator[tuple[str, Request | Record]]:
-    """The request or the records in an event, each in words."""
+def _named(
+    event: object, number: int, old: Side, new: Side
+) -> Iterator[tuple[str, Request | Record, Request | Record]]:
+    """The request or the records in an event, each in words, and as each map reads it."""
     if source_of(event) is not None:
-        yield from ((f"record {one.id} of {one.source.rpartition(':')[2]}", one) for one in batch_of(event).records)
+        for one, other in _pairs(old.sources.records_in(event), new.sources.records_in(event)):
+            name = other.name if one.part is None else one.name
+            yield f"event {name}" if one.caller == "bus" else f"record {name} of {_name_in(one.source)}", one, other
         return
     request = parse_any(event)
-    yield f"{request.method} {request.path} ({request.request_id or f'event number {number}'})", request
+    yield f"{request.method} {request.path} ({request.request_id or f'event number {number}'})", request, request
+
+
+def _pairs(records: Sequence[Record], others: Sequence[Record]) -> Iterator[tuple[Record, Record]]:
+    """The same record as two maps read it. If only one of them splits an aggregate, the other has the whole of it for
+    each record in it."""
+    left, right = _by_id(records), _by_id(others)
+    for found, same in zip(left, right, strict=True):
+        one, other = (found * len(same) if len(found) == 1 else found), (same * len(found) if len(same) == 1 else same)
+        yield from zip(one, other, strict=True)
+
+
+def _by_id(records: Sequence[Record]) -> list[list[Record]]:
+    """The records, with those of one aggregate together."""
+    found: list[list[Record]] = []
+    for record in records:
+        if record.part:  # all but the first one, whose number is 0
+            found[-1].append(record)
+        else:
+            found.append([record])
+    return found
+
+
+def _name_in(arn: str) -> str:
+    return arn.rpartition(":")[2].rpartition("/")[2]
 
 
 def _kind_of_words(before: str, after: str) -> str:

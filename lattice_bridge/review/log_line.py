@@ -38,7 +38,13 @@ NOT_LOGGED: Final = {
     "client_cert": "--client-cert",
 }
 """Facts that a request's line lacks → the option of `explain` that adds them."""
-NOT_LOGGED_OF_RECORDS: Final = {"sender": "--sender", "record_claim": "--claim"}
+NOT_LOGGED_OF_RECORDS: Final = {
+    "sender": "--sender",
+    "event_account": "--event-account",
+    "bus_source": "--bus-source",
+    "detail_type": "--detail-type",
+    "record_claim": "--claim",
+}
 """Facts that a record's line lacks → the option of `explain` that adds them."""
 
 OF_DECISIONS: Final = frozenset(

@@ -12,13 +12,14 @@ from typing import Final, Literal
 
 from lattice_bridge.config.options import EventSource
 from lattice_bridge.errors import BadRequest, BridgeError
+from lattice_bridge.events import dynamodb, kinesis
 from lattice_bridge.events.batch import batch_of, in_words
 from lattice_bridge.events.record import BUS, Caller, Record, service_of
 from lattice_bridge.events.sqs import FIFO
 from lattice_bridge.message import BusEvent, Sender
 from lattice_bridge.review.explain import Explanation, explain
 from lattice_bridge.review.near_misses import MOST_SHOWN, NearMiss, NearMisses, is_one_edit
-from lattice_bridge.router import NOT_CONFIGURED, is_permanent, payload_of, resolved, subject_of
+from lattice_bridge.router import NOT_ALONE, NOT_CONFIGURED, is_permanent, payload_of, resolved, subject_of
 from lattice_bridge.tenancy.decide import Decision
 from lattice_bridge.tenancy.rules import Find, Rules
 from lattice_bridge.tenancy.subject import Subject
@@ -35,7 +36,7 @@ class RecordExplanation:
 
     Attributes:
         record: what it is about.
-        source: its event source; None if the map has none for its queue.
+        source: its event source; None if the map has none for it.
         explanation: of the decision; None if no rule was read.
         fault: the reason why no function is invoked; None if one is.
         claim: the tenant that the record asks for; None if it asks for none, or if that was not read.
@@ -55,7 +56,7 @@ class RecordExplanation:
     @property
     def outcome(self) -> Outcome:
         """What becomes of the record: the function gets it, its copy goes to the quarantine, or it is reported as
-        failed, so that its queue keeps it."""
+        failed, so that its source keeps it. For an event of a bus, and for an enrichment, the handler raises then."""
         if self.fault is None:
             return "invoked"
         has_quarantine = self.source is not None and self.source.quarantine is not None
@@ -80,17 +81,22 @@ class Sources:
         """
         return resolved(batch_of(event), self.by_arn.values()).records
 
-    def explain(self, record: Record, rules: Rules, find: Find | None = None) -> RecordExplanation:
+    def explain(
+        self, record: Record, rules: Rules, find: Find | None = None, *, is_alone: bool = True
+    ) -> RecordExplanation:
         """Explains what the router does with a record of an event.
 
         Args:
             record: of the event.
             rules: the map.
             find: looks up tenants; the map's own if None.
+            is_alone: the event has no other record.
         """
         source, explanation = self.by_arn.get(record.source), None
         if source is None:
             return RecordExplanation(record, None, None, NOT_CONFIGURED)
+        if source.pipe == "enrichment" and not is_alone:
+            return RecordExplanation(record, source, None, NOT_ALONE)
         try:
             explanation = explain(subject_of(record, source), rules, find)
             explanation.decision.granted()
@@ -120,7 +126,7 @@ class Sources:
             find: looks up tenants; the map's own if None.
             bus_event: of an event of a bus; None if it is not known: no rule for an account then applies.
         """
-        record = _without_content(arn, sender)
+        record = _without_content(arn, sender, bus_event)
         source = self.by_arn.get(arn)
         if source is None:
             return RecordExplanation(record, None, None, NOT_CONFIGURED, claim)
@@ -138,14 +144,14 @@ class Sources:
         return decided if decided is not None and decided.refusal is found.fault else Decision(refusal=found.fault)
 
     def near(self, arn: str) -> NearMisses:
-        """The event sources that were probably meant, for a queue that has none."""
+        """The event sources that were probably meant, for a queue, a stream, a table or a bus that has none."""
         kinds = [(other, kind) for other in self.by_arn if (kind := _difference(arn, other)) is not None]
         kinds.sort(key=lambda found: (_ORDER.index(found[1]), found[0]))
         found = tuple(NearMiss(kind, _TEXTS[kind], None, other, arn) for other, kind in kinds[:MOST_SHOWN])
         return NearMisses(found, max(len(kinds) - MOST_SHOWN, 0))
 
     def named(self, name: str) -> list[str]:
-        """The ARNs of the event sources with a queue's name, which is what a log line contains."""
+        """The ARNs of the event sources with a name, as a log line contains it: `orders`, `stream/clicks`."""
         return [arn for arn in self.by_arn if arn.rpartition(":")[2] == name]
 
 
@@ -163,16 +169,17 @@ def described_record(
     return Subject(requested_tenant=requested, source=source.arn, sender=sender, bus_event=bus_event)
 
 
-def _without_content(arn: str, sender: Sender | None) -> Record:
+def _without_content(arn: str, sender: Sender | None, bus_event: BusEvent | None) -> Record:
     caller: Caller = "bus" if service_of(arn) == BUS else "mapping"
-    return Record(service_of(arn), NO_ID, arn, {"attributes": {}, "body": "{}"}, sender=sender, caller=caller)
+    return Record(service_of(arn), NO_ID, arn, {}, sender=sender, bus_event=bus_event, caller=caller)
 
 
 # ---- event sources that are nearly the record's ----------------------------------------------------------------------
 
 _TEXTS: Final = {
     "fifo": f"{FIFO} at the end of the name",
-    "name": "the queue's name or URL, not its ARN",
+    "below": "the ARN of its stream or consumer, not its own",
+    "name": "the name or URL of the source, not its ARN",
     "region": "another region",
     "account": "another account",
     "place": "another region and account",
@@ -181,16 +188,20 @@ _TEXTS: Final = {
 }
 _ORDER: Final = tuple(_TEXTS)
 _PARTS: Final = {1: "partition", 3: "region", 4: "account", 5: "spelling"}
-"""Place in a queue's ARN → what differs there."""
+"""Place in a source's ARN → what differs there."""
 
 
 def _difference(arn: str, other: str) -> str | None:
     """What differs between two ARNs if one of them was probably meant for the other."""
+    owner = kinesis.stream_of(dynamodb.table_of(arn))
+    if owner != arn:
+        return "below" if owner == other else _difference(owner, other)
     parts, others = arn.split(":"), other.split(":")
     if len(parts) != len(others):
-        return "name" if arn == others[-1] or arn.endswith(f"/{others[-1]}") else None
+        names = others[-1], others[-1].rpartition("/")[2]
+        return "name" if arn in names or arn.endswith(f"/{others[-1]}") else None
     places = list(_places(parts, others))
-    if places == [3, 4]:  # as the queue of another stage, or of the local stack
+    if places == [3, 4]:  # as the source of another stage, or of the local stack
         return "place"
     kind = _PARTS.get(places[0]) if len(places) == 1 else None
     if kind != "spelling":

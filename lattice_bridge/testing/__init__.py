@@ -4,6 +4,9 @@ Rule: it gives tests the bridge's and the local stack's own code, and has no sec
 
 builders        the event that Lattice makes of a request
 queue_events    the event that Lambda makes of messages of a queue
+stream_events   the events that Lambda makes of records of a Kinesis stream, and of changes of a DynamoDB table
+bus_events      the event that EventBridge sends, and the list that its Pipes send
+aggregates      what the Kinesis Producer Library makes of several records
 corpus          events and replies as files
 replies         checks of a reply
 departures      checks of an event
@@ -19,9 +22,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lattice_bridge.testing.builders import gateway_event, lattice_event, lattice_headers
+from lattice_bridge.testing.bus_events import eventbridge_event, pipe_event
 from lattice_bridge.testing.corpus import Case, all_events, load_event
 from lattice_bridge.testing.queue_events import sqs_event, sqs_record
 from lattice_bridge.testing.replies import assert_valid_reply
+from lattice_bridge.testing.stream_events import dynamodb_event, dynamodb_record, kinesis_event, kinesis_record
 
 if TYPE_CHECKING:
     from lattice_bridge.testing.fakes import FakeLambda
@@ -38,10 +43,16 @@ __all__ = [
     "LocalStack",
     "all_events",
     "assert_valid_reply",
+    "dynamodb_event",
+    "dynamodb_record",
+    "eventbridge_event",
     "gateway_event",
+    "kinesis_event",
+    "kinesis_record",
     "lattice_event",
     "lattice_headers",
     "load_event",
+    "pipe_event",
     "sqs_event",
     "sqs_record",
 ]

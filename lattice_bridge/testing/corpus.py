@@ -21,8 +21,9 @@ from lattice_bridge.config.regular_file import MIB, read_regular_text
 
 FOLDERS: Final = ("v1", "v2", "invalid")
 """The folders with HTTP events."""
-RECORDS: Final = "sqs"
-"""The folder with events of queues. No pattern of HTTP events fits them, since no function reads both."""
+RECORDS: Final = ("sqs", "kinesis", "dynamodb", "eventbridge", "pipes")
+"""The folders with events of queues, streams, tables and buses, and with lists of Pipes. No pattern of HTTP events fits
+them, since no function reads both."""
 
 REPLIES: Final = "replies"
 _EXPECTED: Final = ".expected.json"
@@ -38,8 +39,8 @@ class Case:
         event: the content of the file; in `invalid/` not always an object.
         expected: the content of the file `.expected.json` beside it; empty if there is none. In the corpus it always
             has `about`, `evidence` (documented, observed or assumed) and `source`; in `v1/` and `v2/` also `request`;
-            in `sqs/` `records`, or `reason` if all of the event is refused; in `invalid/` `status`, `reason` and
-            `detail_contains`; and `trap` and `decision` if a map must refuse it, see docs/traps.md.
+            in the folders of records `records`, or `reason` if all of the event is refused; in `invalid/` `status`,
+            `reason` and `detail_contains`; and `trap` and `decision` if a map must refuse it, see docs/traps.md.
 
     >>> from lattice_bridge.testing import all_events
     >>> (case,) = all_events("v2/header-capitals")
@@ -84,7 +85,7 @@ def load_event(name: str) -> Any:
     >>> load_event("v2/query-repeated")["version"]
     '2.0'
     """
-    known = _names(_events(), (*FOLDERS, RECORDS))
+    known = _names(_events(), (*FOLDERS, *RECORDS))
     if name not in known:
         raise _unknown(f"no event {name!r}", name, known)
     return _read(_events() / f"{name}.json")
@@ -94,8 +95,8 @@ def all_events(pattern: str = "*", folder: str | Path | None = None) -> list[Cas
     """The events whose names fit, in the order of their names.
 
     Args:
-        pattern: as of a shell: `v2/*`, `*/query-*`; a `*` goes across a `/`. Events of queues fit only a pattern that
-            begins with `sqs/`.
+        pattern: as of a shell: `v2/*`, `*/query-*`; a `*` goes across a `/`. Events with records fit only a pattern
+            that begins with their folder: `sqs/*`, `kinesis/*`, `dynamodb/*`, `eventbridge/*`, `pipes/*`.
         folder: a folder instead of the corpus: NAME.json, with or without NAME.expected.json, at any depth. Links to
             other folders are not followed.
 
@@ -109,7 +110,8 @@ def all_events(pattern: str = "*", folder: str | Path | None = None) -> list[Cas
     """
     root = _events() if folder is None else Path(folder)
     place = "the corpus" if folder is None else str(folder)
-    folders = (RECORDS,) if pattern.startswith(f"{RECORDS}/") else FOLDERS
+    first, mark, _ = pattern.partition("/")
+    folders = (first,) if mark and first in RECORDS else FOLDERS
     names = _fitting(pattern, place, _names(root, folders if folder is None else None))
     return [Case(name, _read(root / f"{name}.json"), _expected(root, name)) for name in names]
 

@@ -76,7 +76,7 @@ CALLER_KEYS: Final = Known("documented", "Who is calling")
 
 def departures(event: object) -> list[Departure]:
     """Every departure of a decoded event from what its sender sends; empty if there is none. The sender is Lattice,
-    unless the event has the marks of API Gateway, a function URL or a load balancer; records are SQS's.
+    unless the event has the marks of API Gateway, a function URL or a load balancer, or of a queue, a stream or a bus.
 
     If the bridge refuses the event, at least one departure has `refused`. Never raises, whatever the event is.
 
@@ -84,11 +84,11 @@ def departures(event: object) -> list[Departure]:
     'an object'
     """
     found = Departures()
-    if not isinstance(event, Mapping):
-        found.add(event, "an object", VERSIONS, refused=True)
-    elif source_of(event) is not None:
+    if source_of(event) is not None:
         of_records(event, found)
         return found.all
+    if not isinstance(event, Mapping):
+        found.add(event, "an object", VERSIONS, refused=True)
     elif (kind := kind_of(event)) not in (None, "lattice-v1", "lattice-v2"):
         of_front(event, kind, found)
         return found.all

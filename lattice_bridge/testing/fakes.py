@@ -19,6 +19,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.events.answer import response
+from lattice_bridge.events.batch import batch_of
+from lattice_bridge.events.recognise import source_of
 from lattice_bridge.formats.recognise import format_of, parse_as
 from lattice_bridge.invoke.call import Invoke
 from lattice_bridge.invoke.direct import DirectInvoker, direct_invoker
@@ -67,10 +69,14 @@ class Invocation:
 
     @property
     def records(self) -> list[str]:
-        """The ids of the SQS messages in the payload; the router sends one. Empty for another payload."""
-        records = self.payload.get("Records") if isinstance(self.payload, dict) else None
-        found = [record.get("messageId") for record in records or () if isinstance(record, dict)]
-        return [one for one in found if isinstance(one, str)]
+        """The ids of the records in the payload: of messages of a queue, or the sequence numbers of records of a
+        stream; of an event of a bus, its id. The router sends one. Empty for another payload."""
+        if source_of(self.payload) is None:
+            return []
+        try:
+            return [record.id for record in batch_of(self.payload).records]
+        except BridgeError:
+            return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,7 @@ class _Script:
 
 
 _ScriptKey = tuple[str | None, str | None]
-"""The function and the message that a script is for; None for all."""
+"""The function and the record that a script is for; None for all."""
 
 
 class UnscriptedCalls(AssertionError):
@@ -107,10 +113,10 @@ class FakeLambda:
     ({'total': 12}, 'blue')
 
     A script for one function (`orders`, or `orders:live` for one qualifier) takes precedence over a script for all
-    functions, such as `fake.reply({})`. A script for one message of a queue (`record="…"`, its id) takes precedence
-    over both. A later script replaces an earlier one. A call without a script gets a function error, and the end of the
-    `with` block raises UnscriptedCalls, unless another error ends the block. An asynchronous call needs no script: no
-    client reads the reply.
+    functions, such as `fake.reply({})`. A script for one record (`record="…"`: the id of a message or an event, or the
+    sequence number of a record of a stream) takes precedence over both. A later script replaces an earlier one. A call
+    without a script gets a function error, and the end of the `with` block raises UnscriptedCalls, unless another error
+    ends the block. An asynchronous call needs no script: no client reads the reply.
 
     Args:
         isolated: the functions with tenant isolation: an invocation of these without a tenant id is refused, and an
@@ -196,7 +202,7 @@ class FakeLambda:
         self._script(_always(_success(payload)), function, record)
 
     def reports(self, function: str | None = None, *, record: str | None = None) -> None:
-        """Makes a function report the SQS messages that it gets as failed: `batchItemFailures` with their ids."""
+        """Makes a function report the records that it gets as failed: `batchItemFailures` with their ids."""
 
         def answered(call: Invocation) -> _Response:
             return _success(response(call.records))

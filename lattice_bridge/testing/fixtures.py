@@ -20,7 +20,6 @@ import pytest
 from lattice_bridge.bridge import Bridge
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.events.recognise import source_of
-from lattice_bridge.formats.reply import Reply
 from lattice_bridge.lanes import Lanes
 from lattice_bridge.quarantine import Quarantine
 from lattice_bridge.router import Router
@@ -89,7 +88,8 @@ class BridgeFactory:
 
 
 class Handler:
-    """The handler of a bridge: events with records go to its router. The context is optional, and the log is kept.
+    """The handler of a bridge: events with records, lists of Pipes and events of buses go to its router. The
+    context is optional, and the log is kept.
 
     Attributes:
         log: its log lines, decoded from JSON, one for each request or record. `reason` is the reason of a refusal
@@ -114,8 +114,12 @@ class Handler:
             write=self._write,
         )
 
-    def __call__(self, event: object, context: object = None) -> Reply:
-        """Returns the reply to an event, or the batch response for an event with records."""
+    def __call__(self, event: object, context: object = None) -> Any:
+        """Returns the reply to an event; for records, the router's answer: see `Router.__call__`.
+
+        Raises:
+            BridgeError: the caller of the router reads no report, as a bus, and an event failed.
+        """
         return self.bridge(event, context) if source_of(event) is None else self._router(event, context)
 
     def _write(self, text: str) -> None:

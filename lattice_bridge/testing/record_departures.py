@@ -1,112 +1,93 @@
-"""Departures of an event with records from what Lambda makes of the messages of an SQS queue.
+"""Departures of an event with records from what Lambda makes of them, of a list from what EventBridge Pipes sends, and
+of an event of a bus from what EventBridge sends.
 
-Rule: the fields of each record and their types are checked, and what can be computed: the checksum, the region, that no
-message is there twice. What makes the router refuse a record is found by the router's own reader.
+Rule: what makes the router refuse a record is found by the router's own reader, as for a source with `deaggregate`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
-from lattice_bridge.config.tables.source_arns import queue_fault
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.events import sqs
-from lattice_bridge.events.batch import batch_of
-from lattice_bridge.local.aws.sqs.message import md5_of
+from lattice_bridge.events import dynamodb, eventbridge, kinesis, sqs
+from lattice_bridge.events.batch import Batch, batch_of
+from lattice_bridge.events.recognise import source_of
+from lattice_bridge.events.record import BUS, STREAMS, Record
+from lattice_bridge.testing.bus_departures import EVENTS, of_bus_event
 from lattice_bridge.testing.departure import Departures, Fields, Known, Words
-
-RECORDS: Final = Known("observed", "Records of SQS")
-
-_STRINGS: Final = (*("messageId", "receiptHandle", "body", "md5OfBody", "eventSource", "eventSourceARN", "awsRegion"),)
-_ALWAYS: Final = ("ApproximateReceiveCount", "SentTimestamp", "SenderId", "ApproximateFirstReceiveTimestamp")
-_OF_FIFO: Final = ("MessageGroupId", "MessageDeduplicationId", "SequenceNumber")
-_SOMETIMES: Final = ("MessageGroupId", "AWSTraceHeader", "DeadLetterQueueSourceArn")
-_LISTS: Final = ("stringListValues", "binaryListValues")
+from lattice_bridge.testing.queue_departures import RECORDS, of_message
+from lattice_bridge.testing.stream_departures import CHANGES, PUT, of_change, of_put
 
 
-def of_records(event: Fields, found: Departures) -> None:
-    """Adds the departures of an event with records."""
-    for key in event:
-        if key != "Records":
-            found.key(event, str(key), "no such key", RECORDS)
+class Form(NamedTuple):
+    """The records of one service.
+
+    Attributes:
+        name: of the service, as in `event new --source`.
+        writer: what writes them.
+        source: what a batch of them is from.
+        known: how well their form is known.
+        check: adds the departures of one.
+    """
+
+    name: str
+    writer: str
+    source: str
+    known: Known
+    check: Callable[[Fields, Departures], None]
+
+
+EVENTBRIDGE: Final = "eventbridge"
+_FORMS: Final[Mapping[str, Form]] = {
+    sqs.SOURCE: Form("sqs", "SQS", "an SQS queue", RECORDS, of_message),
+    kinesis.SOURCE: Form("kinesis", "Kinesis", "a Kinesis stream", PUT, of_put),
+    dynamodb.SOURCE: Form("dynamodb", "DynamoDB", "a stream of a DynamoDB table", CHANGES, of_change),
+    BUS: Form(EVENTBRIDGE, "EventBridge", "an event bus", EVENTS, of_bus_event),
+}
+"""The value of `eventSource` → the form of the records."""
+_UNKNOWN: Final = Form("records", "Lambda", "a service that is not routed", RECORDS, of_message)
+
+
+def form_of(event: object) -> Form:
+    """The form that an event with records, or of a bus, is meant to have."""
+    return _FORMS[BUS] if eventbridge.is_event(event) else _FORMS.get(source_of(event) or "", _UNKNOWN)
+
+
+def of_records(event: Any, found: Departures) -> None:
+    """Adds the departures of an event with records, of a list of Pipes, or of an event of a bus."""
+    form = form_of(event)
+    place = found if isinstance(event, list) or form.name == EVENTBRIDGE else found.inside("Records")
+    if isinstance(event, Mapping) and form.name != EVENTBRIDGE:
+        for key in event:
+            if key != "Records":
+                found.key(event, str(key), "no such key", form.known)
     try:
-        read = batch_of(event).records
+        batch = batch_of(event)
     except BridgeError as refusal:
-        found.inside("Records").add(
-            Words(refusal.detail), "records of SQS, each with its messageId", RECORDS, refused=True
-        )
+        place.add(Words(refusal.detail), f"records of {form.writer}, each with its id", form.known, refused=True)
         return
-    for index, record in enumerate(read):
-        inside = found.inside("Records", str(index))
-        _record(record.content, inside)
-        if record.fault is not None:
-            inside.add(Words(record.fault.detail), "what SQS writes", RECORDS, refused=True)
-    _batch([record.content for record in read], found)
+    for index, record in enumerate(batch.records):
+        inside = found if form.name == EVENTBRIDGE else place.inside(str(index))
+        form.check(record.content, inside)
+        parts = Batch([record]).deaggregated({record.source}).records
+        for fault in [part.fault for part in parts if part.fault is not None][:1]:
+            inside.add(Words(fault.detail), f"what {form.writer} writes", form.known, refused=True)
+    if form.name != EVENTBRIDGE:
+        _batch(batch.records, form, place)
 
 
-def _batch(records: list[Fields], found: Departures) -> None:
-    ids = Counter(str(record["messageId"]) for record in records)
-    first = records[0].get("eventSourceARN")
+def _batch(records: Sequence[Record], form: Form, found: Departures) -> None:
+    ids = Counter(record.id for record in records)
+    first, before = records[0].content.get("eventSourceARN"), -1
     for index, record in enumerate(records):
-        inside = found.inside("Records", str(index))
-        if ids[str(record["messageId"])] > 1:
-            inside.key(record, "messageId", "an id that no other record has", RECORDS)
-        if record.get("eventSourceARN") != first:
-            inside.key(record, "eventSourceARN", "the ARN of one queue, in all records", RECORDS)
-
-
-def _record(record: Fields, found: Departures) -> None:
-    known = {*_STRINGS, "attributes", "messageAttributes", "md5OfMessageAttributes"}
-    for key in record:
-        if key not in known:
-            found.key(record, str(key), "no such key", RECORDS)
-    for key in _STRINGS:
-        if not isinstance(record.get(key), str):
-            found.key(record, key, "a string, always there", RECORDS)
-    arn, body = record.get("eventSourceARN"), record.get("body")
-    if isinstance(arn, str):
-        if queue_fault("eventSourceARN", arn) is not None:
-            found.key(record, "eventSourceARN", "the ARN of a queue", RECORDS)
-        elif record.get("awsRegion") != arn.split(":")[3]:
-            found.key(record, "awsRegion", f"the queue's region: {arn.split(':')[3]}", RECORDS)
-    if isinstance(body, str) and record.get("md5OfBody") != md5_of(body):
-        found.key(record, "md5OfBody", f"the MD5 of the body: {md5_of(body)}", RECORDS)
-    if isinstance(attributes := record.get("attributes"), Mapping):
-        _system(attributes, found.inside("attributes"), is_fifo=isinstance(arn, str) and arn.endswith(sqs.FIFO))
-    if isinstance(given := record.get("messageAttributes"), Mapping):
-        for name, attribute in given.items():
-            _attribute(attribute, found.inside("messageAttributes", str(name)))
-    else:
-        found.key(record, "messageAttributes", "an object, always there", RECORDS)
-
-
-def _system(attributes: Fields, found: Departures, *, is_fifo: bool) -> None:
-    always = (*_ALWAYS, *_OF_FIFO) if is_fifo else _ALWAYS
-    for name in always:
-        if name not in attributes:
-            found.key(attributes, name, "a string, always there", RECORDS)
-    for name, value in attributes.items():
-        if name not in (*always, *_SOMETIMES):
-            found.key(attributes, str(name), "no such key", RECORDS)
-        elif not isinstance(value, str):
-            found.key(attributes, str(name), "a string, also of a number", RECORDS)
-
-
-def _attribute(attribute: object, found: Departures) -> None:
-    if not isinstance(attribute, Mapping):
-        found.add(attribute, "an object with dataType and a value", RECORDS)
-        return
-    kind = attribute.get("dataType")
-    is_binary = isinstance(kind, str) and kind.partition(".")[0] == "Binary"
-    member = "binaryValue" if is_binary else "stringValue"
-    for key in ("dataType", member):
-        if not isinstance(attribute.get(key), str):
-            found.key(attribute, key, "a string", RECORDS)
-    for key in _LISTS:
-        if attribute.get(key) != []:
-            found.key(attribute, key, "an empty list", RECORDS)
-    for key in attribute:
-        if key not in ("dataType", member, *_LISTS):
-            found.key(attribute, str(key), "no such key", RECORDS)
+        inside, content = found.inside(str(index)), record.content
+        if form.name == "sqs" and ids[record.id] > 1:
+            inside.key(content, "messageId", "an id that no other record has", form.known)
+        if content.get("eventSourceARN") != first:
+            inside.key(content, "eventSourceARN", f"the ARN of {form.source}, the same in all records", form.known)
+        if form.name in STREAMS:
+            if int(record.id) <= before:
+                inside.add(record.id, "a sequence number above that of the record before", form.known)
+            before = int(record.id)

@@ -15,6 +15,7 @@ from lattice_bridge import parse_event
 from lattice_bridge.cli import event_file
 from lattice_bridge.formats.event import Payload
 from lattice_bridge.testing import all_events, lattice_event, load_event
+from lattice_bridge.testing.corpus import RECORDS
 from lattice_bridge.testing.departures import departures
 from tests.support.commands import BOX, ESCAPES, assert_harmless, read, seen, written
 from tests.support.paths import ROOT
@@ -136,7 +137,10 @@ def test_impossible_request_is_wrong_usage(arguments: list[str], message: str) -
 
 def test_list_shows_about_and_evidence() -> None:
     lines = [line.split("\t") for line in event("list").output.splitlines()]
-    assert [name for name, _, _ in lines] == [*EVERY, *(case.name for case in all_events("sqs/*"))]
+    assert [name for name, _, _ in lines] == [
+        *EVERY,
+        *(case.name for folder in RECORDS for case in all_events(f"{folder}/*")),
+    ]
     assert {evidence for _, evidence, _ in lines} == {"documented", "observed", "assumed"}
     assert ["v2/cookies", "observed", "Cookies are a header, a list of one; there is no cookies key."] in lines
 

@@ -69,7 +69,7 @@ def test_record_that_is_described_is_explained(path: str) -> None:
             *("no_rule", "quarantined", 'write a [[rule]] with sender = { user_id = "AIDAEXAMPLEEXAMPLE123" }, or a'),
         ),
         (("--source", f"{ORDERS}.fifo"), "source_not_configured", "reported", "write an [[event_source]] with arn = "),
-        (("--source", "orders"), "source_not_configured", "reported", "write the queue's ARN"),
+        (("--source", "orders"), "source_not_configured", "reported", "write the source's ARN"),
     ],
 )
 def test_fault_says_what_to_write_instead(
@@ -86,15 +86,15 @@ def test_fault_says_what_to_write_instead(
     [
         (
             ("--claim", "blue"),
-            f"--sender and --claim need the queue of the record. Fix: add --source ARN, as in --source {ORDERS}",
+            f"--claim needs the source of the record. Fix: add --source ARN, as in --source {ORDERS}",
         ),
         (
             (*DESCRIBED, "--header", "blue"),
-            "--header is for a request, and a record of a queue has none. Fix: write --claim",
+            "--header is for a request, and a record has none. Fix: write --claim",
         ),
         (
             ("--source", BLUE, "--claim", "blue"),
-            "--claim is never read: the [[event_source]] of this queue has no claim",
+            "--claim is never read: the [[event_source]] with this ARN has no claim",
         ),
         (
             ("--source", ORDERS, "--sender", "order-service"),
@@ -210,7 +210,7 @@ def test_line_of_a_queue_that_the_map_lacks_needs_its_arn(path: str) -> None:
     done = read("explain", "--map", path, "--log", "-", stdin=log)
     assert done.exit_code == 2
     assert (
-        'the line\'s queue is "orders-old", and no event source is of this name. Fix: add --source ARN' in done.output
+        'the line\'s source is "orders-old", and no event source is of this name. Fix: add --source ARN' in done.output
     )
 
 

@@ -141,9 +141,9 @@ Resources:
     printed = tables(read_plan(read_template(template, {}, "us-east-1")))
     at = printed.index("Streams")
     assert [line.split() for line in printed[at + 1 : at + 5] if "─" not in line] == [
-        ["stream", "shards", "keeps", "records", "for"],
-        ["Clicks", "on", "demand", "24", "h"],
-        ["orders", "2", "48", "h"],
+        ["stream", "invokes", "shards", "keeps", "records", "for"],
+        ["Clicks", "-", "on", "demand", "24", "h"],
+        ["orders", "-", "2", "48", "h"],
     ]
 
 
@@ -153,10 +153,47 @@ def test_tables_of_dynamodb_are_listed_with_key_stream_and_time_to_live(tmp_path
     printed = tables(plan, 80)
     title = printed.index("DynamoDB tables")
     assert [line.split() for line in printed[title + 1 :] if line and "─" not in line] == [
-        ["table", "key", "stream", "expires", "by"],
-        ["Carts", "id", "(S)", "-", "-"],
-        ["orders", "tenant", "(S),", "at", "(N)", "NEW_AND_OLD_IMAGES", "ends"],
+        ["table", "invokes", "key", "stream", "expires", "by"],
+        ["Carts", "-", "id", "(S)", "-", "-"],
+        ["orders", "-", "tenant", "(S),", "at", "(N)", "NEW_AND_OLD_IMAGES", "ends"],
     ]
+    assert max(map(len, printed)) <= 80
+
+
+READ: Final = """
+Resources:
+  Fn: {Type: "AWS::Lambda::Function", Properties: {Handler: a.b, Runtime: python3.13, Code: .}}
+  Gn: {Type: "AWS::Lambda::Function", Properties: {Handler: a.b, Runtime: python3.13, Code: .}}
+  Clicks: {Type: "AWS::Kinesis::Stream", Properties: {Name: clicks}}
+  A:
+    Type: AWS::Lambda::EventSourceMapping
+    Properties:
+      EventSourceArn: !GetAtt Clicks.Arn
+      FunctionName: !Ref Fn
+      StartingPosition: LATEST
+      BatchSize: 50
+      MaximumBatchingWindowInSeconds: 5
+      ParallelizationFactor: 4
+      FilterCriteria: {Filters: [{Pattern: '{"data": {"kind": ["a"]}}'}]}
+  B:
+    Type: AWS::Lambda::EventSourceMapping
+    Properties: {EventSourceArn: !GetAtt Clicks.Arn, FunctionName: !Ref Gn, StartingPosition: LATEST, Enabled: false}
+  C:
+    Type: AWS::Lambda::EventSourceMapping
+    Properties:
+      EventSourceArn: !GetAtt Orders.StreamArn
+      FunctionName: !Ref Fn
+      StartingPosition: LATEST
+      TumblingWindowInSeconds: 60
+"""
+
+
+def test_streams_and_tables_show_what_reads_them(tmp_path: Path) -> None:
+    (tmp_path / "template.yaml").write_text(f"{READ.rstrip()}{ORDERS}", encoding="utf-8")
+    printed = tables(read_plan(read_template(tmp_path / "template.yaml", {}, "us-east-1")), 80)
+    text = " ".join(" ".join(printed).split())
+    assert "clicks Fn (batches of 50, 5 s, 4 at a time, 1 24 h filtered) Gn (not enabled)" in text
+    assert "orders Fn (does not run)" in text
     assert max(map(len, printed)) <= 80
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from lattice_bridge.errors import BadRequest
 from lattice_bridge.events.aggregate import MAGIC, MOST_PARTS, Part, is_aggregate, parts_of
+from lattice_bridge.testing.aggregates import aggregate, field, integer, sealed, varint
 from tests.support.examples import examples
-from tests.support.stream_records import aggregate, field, integer, sealed, varint
 
 ONE = field(3, integer(1, 0) + field(3, b"data"))
 KEY = field(1, b"key")
@@ -51,7 +51,11 @@ def test_data_without_magic_number_and_md5_is_no_aggregate(data: bytes) -> None:
         pytest.param(KEY + ONE + integer(1, 1), id="number for a key"),
         pytest.param(KEY + field(3, integer(1, 0) + field(3, b"") + field(5, b"")), id="unknown field of a record"),
         pytest.param(field(1, b"") + ONE, id="empty key"),
+        pytest.param(field(1, b"k" * 257) + ONE, id="key that is too long"),
         pytest.param(field(1, b"\xff") + ONE, id="key that is no UTF-8"),
+        pytest.param(
+            KEY + field(2, b"1" * 40) + field(3, integer(1, 0) + integer(2, 0) + field(3, b"")), id="hash key too long"
+        ),
         pytest.param(KEY + ONE[:-1], id="cut off"),
         pytest.param(KEY + varint(3 << 3 | 2) + varint(1 << 40), id="length beyond the message"),
         pytest.param(KEY + b"\xff" * 11, id="endless integer"),

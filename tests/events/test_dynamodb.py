@@ -89,7 +89,9 @@ def test_record_with_a_field_that_dynamodb_does_not_write_has_a_fault(name: str,
     assert record.fault.reason == "malformed_event"
 
 
-@pytest.mark.parametrize("changes", [{"eventName": "UPSERT"}, {"eventSource": "aws:sqs"}, {"eventSourceARN": 7}])
+@pytest.mark.parametrize(
+    "changes", [{"eventName": "UPSERT"}, {"eventName": ["INSERT"]}, {"eventSource": "aws:sqs"}, {"eventSourceARN": 7}]
+)
 def test_record_of_another_kind_has_a_fault(changes: dict[str, Any]) -> None:
     """Trap E5."""
     [record] = records_of([{**change(1), **changes}])

@@ -15,8 +15,9 @@ from lattice_bridge.errors import BadRequest
 from lattice_bridge.events.batch import batch_of, claimed, payload
 from lattice_bridge.events.kinesis import deaggregated, records_of
 from lattice_bridge.events.record import Claim
+from lattice_bridge.testing.aggregates import aggregate
 from tests.support.examples import examples
-from tests.support.stream_records import BY_DATA, BY_KEY, STREAM, aggregate, number_of, put
+from tests.support.stream_records import BY_DATA, BY_KEY, STREAM, number_of, put
 
 RECORDED: Final[dict[str, Any]] = {
     "kinesis": {

@@ -139,6 +139,15 @@ def test_function_error_without_type_is_an_error(at: At, body: bytes) -> None:
         assert refused(at(server.url)).detail == "no errorType"
 
 
+def test_error_with_thousands_of_lists_is_not_read(at: At) -> None:
+    """Trap E22: a function's own code chooses its error. Reading 6 MB of lists delayed the records of other tenants by
+    seconds."""
+    body = b'{"errorType":"KeyError","stackTrace":[' + b"[]," * 10_000 + b"[]]}"
+    with FakeLambda(Says(body, headers={"x-amz-function-error": "Unhandled"})) as server:
+        refusal = refused(at(server.url))
+    assert (refusal.reason, refusal.detail) == ("backend_raised", "no errorType")
+
+
 def test_function_timeout_is_a_timeout(at: At) -> None:
     body = b'{"errorType":"Sandbox.Timedout","errorMessage":"Task timed out after 3.00 seconds"}'
     with FakeLambda(Says(body, headers={"x-amz-function-error": "Unhandled"})) as server:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from typing import Final
 
 import pytest
 
@@ -45,6 +47,28 @@ def test_record_that_loops_came_from_a_quarantine_and_not_from_a_backend() -> No
 )
 def test_record_without_a_rule_names_its_sender_as_a_rule_does(sender: str, words: str) -> None:
     assert words in record_cause("no_rule", sender=sender)
+
+
+SERVICES: Final = {"sqs": "queue", "kinesis": "stream", "dynamodb": "table", "events": "bus"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("reason", REASONS)
+def test_sentence_for_a_record_names_no_other_kind_of_source(reason: str, service: str) -> None:
+    sentence = record_cause(reason, "d", "shop", "orders", "AROASHOPEXAMPLE12345", service)
+    others = {"queue", "message", "stream", "table", "bus", "sender"} - {SERVICES[service]}
+    if service == "sqs":
+        others -= {"message", "sender"}
+    words = set(re.findall(r"[a-z]+", sentence))
+    if reason not in ("quarantine_failed", "wrong_queue", "source_unsupported"):  # of any source
+        assert not words & others
+    assert not set("{}") & set(sentence.replace("sender = {", "").replace("}", ""))
+
+
+def test_fix_of_the_bridge_replaces_the_fix_of_the_sentence() -> None:
+    assert record_cause("window_unsupported", "no window. Fix: remove it", service="kinesis") == (
+        "No window. Fix: remove it"
+    )
 
 
 def test_function_keeps_its_spelling() -> None:

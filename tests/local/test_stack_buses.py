@@ -114,7 +114,7 @@ def events_of(stack: LocalStack, event_id: str, count: int) -> list[dict[str, An
 
 def test_event_reaches_function_and_queue(stack: LocalStack) -> None:
     result = client(stack, service="events").put_events(Entries=[entry(42), entry(1)])
-    assert printed(stack, "event 123456789012", 1) == ["event 123456789012 us-east-1 42"]
+    assert printed(stack, "event 111122223333", 1) == ["event 111122223333 us-east-1 42"]
     assert json.loads(received(client(stack), "kept")["Body"]) == {"total": 42}
     taken, other = (one["EventId"] for one in result["Entries"])
     shown = [(line["rule"], line["target"], line["bus"]) for line in events_of(stack, taken, 2)]

@@ -324,21 +324,6 @@ def test_function_cannot_forge_the_record_of_a_batch() -> None:
     assert line.startswith("[worker#1]  ok ")
 
 
-@pytest.mark.parametrize(
-    ("source", "words"),
-    [
-        ("orders.fifo", ["SQS", "orders.fifo"]),
-        ("stream/clicks", ["KINESIS", "clicks"]),
-        ("table/orders", ["DYNAMODB", "orders"]),
-        ("event-bus/aws.partner/shop/1", ["BUS", "aws.partner/shop/1"]),
-    ],
-)
-def test_record_outside_of_a_batch_has_the_service_of_its_source(source: str, words: list[str]) -> None:
-    """An event of a bus, or a record that is redriven."""
-    (line,) = lines_of().function_output("Bridge#1", json.dumps({**RECORD, "source": source}))
-    assert line.split() == ["[Bridge#1]", "ok", *words, "blue", "order-service", "7", "ms"]
-
-
 def test_batch_of_another_function_is_one_line() -> None:
     (line,) = delivered()
     assert line.split() == ["12:00:03", "ok", "SQS", "orders.fifo/g-7", "-", "3", "messages", "Bridge", "12", "ms"]
@@ -441,7 +426,7 @@ def test_error_of_a_stream_s_batch_is_shown_once() -> None:
 
 def test_bridge_has_a_line_for_each_record_of_a_shard_and_one_for_a_checkpoint() -> None:
     lines = lines_of()
-    record = {**RECORD, "source": "clicks", "id": "21"}
+    record = {**RECORD, "source": "stream/clicks", "id": "21"}
     for delivery, count in (({}, 1), ({"failed": 2, "checkpoint": "22", "retry_in": 0.5}, 3)):
         lines.delivering(SHARD)
         first, *others = [
@@ -449,10 +434,44 @@ def test_bridge_has_a_line_for_each_record_of_a_shard_and_one_for_a_checkpoint()
             *lines.delivered(StreamDelivery(SHARD, 12.4, **delivery)),  # type: ignore[arg-type]  # a table of changes
         ]
         assert first.split() == [
-            *("12:00:03", "ok", "KINESIS", "clicks/shardId-0", "blue", "order-service", "7", "ms"),
+            *("12:00:03", "ok", "KINESIS", "clicks", "blue", "order-service", "7", "ms"),
         ]
         assert len(others) == count - 1
     assert others[1].strip() == "Checkpoint 22: 2 records come again in 0.5 s"
+
+
+def test_record_of_a_stream_shows_its_partition_key_and_one_of_a_table_no_key() -> None:
+    """Trap G3: a producer chooses the partition key. The key of an item is its content."""
+    lines = lines_of(width=120)
+    lines.delivering(replace(SHARD, partition_keys={"21": "blue\x1b[2J"}))
+    lines.delivering(replace(SHARD, service="dynamodb", stream="items", request_id="id-2"))
+    record = {**RECORD, "source": "stream/clicks", "id": "21"}
+    (first,) = lines.function_output("Bridge#1", json.dumps(record))
+    (part,) = lines.function_output("Bridge#1", json.dumps({**record, "id": "21:0"}))
+    (item,) = lines.function_output("Bridge#1", json.dumps({**record, "source": "table/items", "requestId": "id-2"}))
+    assert "KINESIS clicks/blue\\x1b[2J" in first
+    assert "KINESIS clicks  " in part
+    assert "DYNAMODB items  " in item
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("stream/clicks", "KINESIS clicks"),
+        ("table/items", "DYNAMODB items"),
+        ("event-bus/shop", "BUS shop"),
+        ("event-bus", "BUS event-bus"),
+        ("orders", "SQS orders"),
+    ],
+)
+def test_record_outside_a_batch_is_shown_with_its_service_and_source(source: str, shown: str) -> None:
+    """EventBridge invokes a bridge with an event, not with a batch."""
+    lines = lines_of()
+    record = {**REFUSED_RECORD, "source": source, "reason": "no_rule", "detail": "no rule"}
+    line, *cause = lines.function_output("Bridge#1", json.dumps(record))
+    assert line.startswith(f"[Bridge#1]  err {shown} ")
+    kind = {"KINESIS": "stream", "DYNAMODB": "table", "BUS": "bus"}.get(shown.split()[0], "queue")
+    assert f"the {kind} as its `source`" in " ".join(map(str.strip, cause))
 
 
 # ---- the sample in the documents ------------------------------------------------------------------------------------

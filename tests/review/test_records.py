@@ -15,6 +15,8 @@ from lattice_bridge.review.records import Sources
 from lattice_bridge.router import Router
 from lattice_bridge.testing import sqs_event, sqs_record
 from tests.support.queue_maps import BLUE, ORDERS, PREFIX, QUEUES, SHOP
+from tests.support.stream_maps import CARTS, CLICKS, MAP
+from tests.support.stream_maps import SHOP as STREAM_BUS
 
 SETTINGS: Final = Settings.from_text(QUEUES)
 SOURCES: Final = Sources(SETTINGS.options.event_sources)
@@ -121,6 +123,35 @@ def test_queue_that_is_nearly_an_event_source_is_a_near_miss(arn: str, kind: str
 @pytest.mark.parametrize("arn", ["", ":", ":" * 10_000, f"{PREFIX}other", "arn:aws:sqs:us-east-1:444455556666:other"])
 def test_queue_that_is_another_one_is_no_near_miss(arn: str) -> None:
     assert SOURCES.near(arn) == ((), 0)
+
+
+STREAM_SOURCES: Final = Sources(Settings.from_text(MAP).options.event_sources)
+
+
+@pytest.mark.parametrize(
+    ("arn", "kind", "meant"),
+    [
+        (CLICKS.replace("eu-west-1", "us-east-1"), "region", CLICKS),
+        (CLICKS.replace("clicks", "clikcs"), "spelling", CLICKS),
+        (f"{CLICKS}/consumer/reader:1764493200", "below", CLICKS),
+        ("clicks", "name", CLICKS),
+        ("stream/clicks", "name", CLICKS),
+        (f"{CARTS}/stream/2026-11-30T09:00:00.000", "below", CARTS),
+        (f"{CARTS.replace('111122223333', '444455556666')}/stream/2026-11-30T09:00:00.000", "account", CARTS),
+        ("carts", "name", CARTS),
+        (CARTS.replace("carts", "Carts"), "spelling", CARTS),
+        (STREAM_BUS.replace("shop", "shops"), "spelling", STREAM_BUS),
+        ("shop", "name", STREAM_BUS),
+    ],
+)
+def test_stream_that_is_nearly_an_event_source_is_a_near_miss(arn: str, kind: str, meant: str) -> None:
+    assert [(miss.kind, miss.expected) for miss in STREAM_SOURCES.near(arn).found] == [(kind, meant)]
+
+
+@pytest.mark.parametrize("arn", ["event-bus", CLICKS.replace(":kinesis:", ":sqs:"), f"{CARTS}x/stream/2026", "table"])
+def test_source_of_another_service_or_name_is_no_near_miss(arn: str) -> None:
+    found = [miss.kind for miss in STREAM_SOURCES.near(arn).found]
+    assert found == (["spelling"] if arn.startswith(CARTS) else [])
 
 
 def test_near_misses_of_a_queue_are_bounded() -> None:

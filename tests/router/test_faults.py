@@ -183,10 +183,13 @@ def test_copy_has_all_of_the_message_and_the_reason_beside_it() -> None:
 
 
 def test_copy_in_a_fifo_quarantine_keeps_the_group_and_is_stored_once() -> None:
+    """A message that is delivered again has the same deduplication id, and another one has another."""
     world = World(source(BY_ATTRIBUTE, STORED_IN_ORDER, arn=FIFO))
-    assert world(record(1, "red", arn=FIFO, group="a")) == []
-    [sent] = world.sqs.sent
-    assert (sent["MessageGroupId"], sent["MessageDeduplicationId"]) == ("a", id_of(1))
+    for message in (record(1, "red", arn=FIFO, group="a"), record(2, "red", arn=FIFO, group="a")):
+        assert world(message) == world(message) == []
+    assert {sent["MessageGroupId"] for sent in world.sqs.sent} == {"a"}
+    one, again, other, _ = (sent["MessageDeduplicationId"] for sent in world.sqs.sent)
+    assert one == again != other
 
 
 def test_copy_of_a_record_without_a_group_is_a_group_of_its_own_in_a_fifo_quarantine() -> None:

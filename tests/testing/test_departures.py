@@ -247,7 +247,7 @@ def test_most_copied_fixture_of_v2_departs() -> None:
 @pytest.mark.parametrize(
     ("event", "found"),
     [
-        ([], "[]"),
+        (7, "7"),
         (None, "null"),
         ({}, "an object with the marks of no format or of two"),
         ({"headers": {}, "body": ""}, "an object with the marks of no format or of two"),

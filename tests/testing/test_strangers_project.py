@@ -150,7 +150,7 @@ def test_missing_extra_local_is_an_error_with_a_fix(plain: Installed, tmp_path: 
     assert re.search(r"needs packages that are not installed: [a-z, ]*uvicorn", done.stdout)
     assert "pip install 'lattice-bridge[local,testing]'" in done.stdout
     assert re.search(r"local_queue: the local stack needs packages that are not installed", done.stdout)
-    assert "5 passed" in done.stdout
+    assert "9 passed" in done.stdout
 
 
 def test_own_events_replace_the_corpus(plain: Installed, tmp_path: Path) -> None:

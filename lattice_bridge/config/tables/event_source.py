@@ -183,6 +183,10 @@ def _other_service_faults(table: EventSourceTable, service: Service) -> Iterator
     if "deaggregate" in table.model_fields_set and service is not SERVICES["kinesis"]:
         what = f"deaggregate is for a Kinesis stream, and this is {service.source}"
         yield Fault(f"{what}. Fix: remove it", ("deaggregate",), at_key=True, given=("arn",))
+    elif table.deaggregate and table.pipe == "enrichment":
+        what = "deaggregate: an aggregate has many records, and an enrichment answers for one"
+        fix = 'remove it, or make the bridge the target of the pipe and write pipe = "target"'
+        yield Fault(f"{what}, so it would block its shard. Fix: {fix}", ("deaggregate",), at_key=True, given=("pipe",))
     if table.pipe is not None and service is SERVICES["events"]:
         what = "pipe: an event bus is not the source of a pipe, and its rules send single events"
         yield Fault(f"{what}. Fix: remove it", ("pipe",), at_key=True, given=("arn",))

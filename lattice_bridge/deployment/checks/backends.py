@@ -14,6 +14,7 @@ from typing import Any, Final
 from lattice_bridge.config.location import CONFIG_VARIABLE, FUNCTION_VARIABLE
 from lattice_bridge.config.options import Backend
 from lattice_bridge.config.words import nearest
+from lattice_bridge.deployment.checks.failures import failure_place
 from lattice_bridge.deployment.checks.invokers import ONLY_AT_CREATION, WRITE_TENANCY
 from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,
@@ -41,7 +42,7 @@ from lattice_bridge.deployment.checks.stack import (
 )
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.values import unresolved
-from lattice_bridge.deployment.queues.judge import undelivered_fault
+from lattice_bridge.deployment.sources.faults import undelivered_fault
 from lattice_bridge.telemetry import NAMESPACE, NAMESPACE_VARIABLE
 
 _SPARE_SECONDS: Final = 3.0
@@ -144,15 +145,10 @@ def _failures(
 ) -> Iterator[TemplateFinding]:
     """A fault if Lambda drops asynchronous requests that failed three times. A record is lost with that: its queue has
     deleted it."""
-    if invoked.invocation != "async" or function.properties.get("DeadLetterConfig"):
+    place = failure_place(function, name.qualifier, template)
+    if invoked.invocation != "async" or place.destination is not None or not place.is_known:
         return
     qualifier = name.qualifier or "$LATEST"
-    for config in resources_of(function, template, "AWS::Lambda::EventInvokeConfig"):
-        own = config.properties.get("Qualifier")
-        if unresolved(own) or own == qualifier:
-            to = config.properties.get("DestinationConfig")
-            if unresolved(to) or part_of(config, "DestinationConfig").get("OnFailure"):
-                return
     fix = f"write an EventInvokeConfig with OnFailure, for {qualifier}"
     if isinstance(invoked, Backend):
         actual = f'bridge.toml invokes "{invoked.function}" asynchronously, and failed requests are not kept'
@@ -221,20 +217,20 @@ def alarm_findings(stack: Stack) -> Iterator[TemplateFinding]:
         actual = f'no alarm watches Latency of the backend "{path}"'
         expected = "The other backends have one; without it, a slow backend stays unnoticed"
         yield warning("Resources", actual, expected, f"write an alarm with the dimension Backend: {path}")
-    yield from _watched_queues(stack, namespaces)
+    yield from _watched_sources(stack, namespaces)
     yield from _tenant_counts(stack.template, {path for path, isolated in paths.items() if isolated})
 
 
-def _watched_queues(stack: Stack, namespaces: Collection[str]) -> Iterator[TemplateFinding]:
-    """Alarms on the records of a queue that bridge.toml does not have."""
-    queues = {one.arn.rpartition(":")[2] for bridge in stack.bridges for one in bridge.sources}
+def _watched_sources(stack: Stack, namespaces: Collection[str]) -> Iterator[TemplateFinding]:
+    """Alarms on the records of a source that bridge.toml does not have."""
+    sources = {one.arn.rpartition(":")[2] for bridge in stack.bridges for one in bridge.sources}
     unnamed = {one.id for one in stack.template.of_type("AWS::SQS::Queue") if "QueueName" not in one.properties}
     for alarm in stack.template.of_type("AWS::CloudWatch::Alarm"):
-        for metric, queue in _watched_by(alarm, namespaces, "Source"):
-            if queue.removesuffix(".fifo") not in unnamed and queue not in queues:
-                actual = f'it watches {metric} of the queue "{queue}", which bridge.toml does not have'
+        for metric, source in _watched_by(alarm, namespaces, "Source"):
+            if source.removesuffix(".fifo") not in unnamed and source not in sources:
+                actual = f'it watches {metric} of the source "{source}", which bridge.toml does not have'
                 expected = "Missing data counts as healthy, so this alarm never fires"
-                names = ", ".join(sorted(queues)) or "the name of a queue that has an [[event_source]]"
+                names = ", ".join(sorted(sources)) or "the end of the ARN of an [[event_source]]"
                 yield finding(alarm.id, actual, expected, f"write a dimension Source that is one of {names}")
 
 

@@ -12,12 +12,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from lattice_bridge.config.options import Options
+from lattice_bridge.deployment.checks.buses import bus_of, permission_findings_of_bus
 from lattice_bridge.deployment.checks.native_senders import Call, calls_of
 from lattice_bridge.deployment.checks.stack import (
     NO_TENANT,
     NOT_KNOWN,
     ONLY_LATTICE,
     PIPE,
+    Bridge,
     Stack,
     TemplateFinding,
     entries_of,
@@ -36,6 +38,8 @@ from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.values import as_text, marker, unresolved
 from lattice_bridge.deployment.iam.access import LATTICE, account_of
 from lattice_bridge.deployment.iam.policy import is_pattern, matches
+from lattice_bridge.deployment.sources.buses import EVENTS
+from lattice_bridge.events.record import BUS, service_of
 from lattice_bridge.review.finding import Level
 
 SINGLE_GROUP: Final = re.compile(r"arn:[^:]*:vpc-lattice:[^:]*:[^:]*:targetgroup/[^*?]+")
@@ -53,14 +57,14 @@ _REFERS: Final = ((_PERMISSION, "FunctionName"), ("AWS::Lambda::EventSourceMappi
 def permission_findings(stack: Stack) -> Iterator[TemplateFinding]:
     """Faults in the permissions on bridges, authorizers and isolated functions, and the references that are not
     known."""
-    for bridge in (one.function for one in stack.bridges):
-        for one in resources_of(bridge, stack.template, _PERMISSION):
+    for bridge in stack.bridges:
+        for one in resources_of(bridge.function, stack.template, _PERMISSION):
             if one.properties.get("Principal") == LATTICE:
-                yield from _source(one, bridge, stack)
+                yield from _source(one, bridge.function, stack)
             elif invokes(one):
                 yield from _other_front(one, bridge, stack)
-        for one in resources_of(bridge, stack.template, *_URL):
-            yield from _url(one, bridge, stack)
+        for one in resources_of(bridge.function, stack.template, *_URL):
+            yield from _url(one, bridge.function, stack)
     for function in stack.authorizers:
         for one in resources_of(function, stack.template, _PERMISSION):
             if invokes(one):
@@ -92,28 +96,32 @@ _API: Final = re.compile(r"arn:[^:]*:execute-api:[^:]*:[^:]*:(?P<api>[^:/*?]+)/.
 _BALANCER_GROUP: Final = re.compile(r"arn:[^:]*:elasticloadbalancing:[^:]*:[^:]*:targetgroup/[^*?]+")
 
 
-def _other_front(permission: Resource, bridge: Resource, stack: Stack) -> Iterator[TemplateFinding]:
+def _other_front(permission: Resource, bridge: Bridge, stack: Stack) -> Iterator[TemplateFinding]:
     """Faults in a permission on the bridge for another principal than Lattice."""
-    principal, options = permission.properties.get("Principal"), stack.options
+    principal, options, function = permission.properties.get("Principal"), stack.options, bridge.function
     if principal == _GATEWAY and options.apis:
-        yield from _gateway_source(permission, bridge, stack, _ONLY_FRONTS)
+        yield from _gateway_source(permission, function, stack, _ONLY_FRONTS)
+    elif principal == EVENTS and bus_of(bridge) is not None:
+        yield from permission_findings_of_bus(permission, bridge, stack)
     elif principal == _BALANCER and options.target_groups:
         yield from _balancer_source(permission, stack)
     elif _is_for_url(permission) and options.function_url:
         if principal == "*":
-            actual = f"every AWS principal may call the function URL of {name_of(bridge)}"
+            actual = f"every AWS principal may call the function URL of {name_of(function)}"
             fix = "write the account, or the role, of the callers"
             yield warning(permission.id, actual, "The map is then the only guard", fix)
     else:
-        setting = {_GATEWAY: "[apigateway] apis", _BALANCER: "[alb] target_groups"}.get(str(principal))
+        settings = {_GATEWAY: "[apigateway] apis", _BALANCER: "[alb] target_groups"}
+        setting = {**settings, EVENTS: "an [[event_source]] for its event bus"}.get(str(principal))
         fix = "remove this permission" if _has_fronts(options) else f"write Principal: {LATTICE} alone"
         more = f", or write {setting} in bridge.toml" if setting else ""
-        yield _stranger(permission, bridge, stack.template, _expected(options), f"{fix}{more}")
+        yield _stranger(permission, function, stack.template, _expected(options), f"{fix}{more}")
 
 
 def _has_fronts(options: Options) -> bool:
     """Whether bridge.toml enables another front than Lattice."""
-    return bool(options.apis or options.target_groups or options.function_url)
+    has_bus = any(service_of(one.arn) == BUS for one in options.event_sources)
+    return bool(options.apis or options.target_groups or options.function_url or has_bus)
 
 
 def _expected(options: Options) -> str:

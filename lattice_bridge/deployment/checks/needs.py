@@ -43,11 +43,11 @@ def needs_of(document: Document) -> MapNeeds:
         certificates=ids(lambda one: "client_cert" in one),
         vpcs=ids(lambda one: "vpc" in one),
         admits_anyone=any(one.get("anyone") is True and not one.get("deny") for one in written),
-        trusted_queues=tuple(
+        trusted_sources=tuple(
             (source, str(one.get("id")))
             for one in written
             for source in _texts(one.get("source"))
-            if not one.get("deny") and "sender" not in one
+            if not one.get("deny") and "sender" not in one and "event_account" not in one
         ),
     )
 
@@ -73,5 +73,5 @@ def _of_rules(rules: Rules) -> MapNeeds:
         certificates=rules.reading("client-cert"),
         vpcs=rules.reading("vpc"),
         admits_anyone=ANYONE in rules.owners,
-        trusted_queues=tuple((key[1], rule.id) for key, rule in rules.owners.items() if key[0] == "source"),
+        trusted_sources=tuple((key[1], rule.id) for key, rule in rules.owners.items() if key[0].startswith("source")),
     )

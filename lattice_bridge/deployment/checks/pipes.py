@@ -1,23 +1,13 @@
-"""EventBridge Pipes before the bridge: the bridge as the target of a pipe, or as its enrichment.
-
-Rule: a pipe sends the records of one `[[event_source]]` as its source wrote them, and reads the bridge's answer. What
-Pipes does not read is lost, and what it rewrites is no evidence.
-
-Sources: the EventBridge user guide, "Amazon EventBridge Pipes batching and concurrency" and "Amazon EventBridge Pipes
-input transformation"; the reference of AWS::Pipes::Pipe.
-"""
+"""The pipes of EventBridge before the bridge, as a template has them. `sources.pipes` judges them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Iterator
 
-from lattice_bridge.config.options import EventSource, PipeRole
-from lattice_bridge.deployment.checks.queues import is_source
+from lattice_bridge.deployment.checks.named_sources import as_source, is_source
 from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,
     PIPE,
-    Bridge,
     Stack,
     TemplateFinding,
     finding,
@@ -26,115 +16,93 @@ from lattice_bridge.deployment.checks.stack import (
     warning,
 )
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
-from lattice_bridge.deployment.cloudformation.values import as_text, marker, unresolved
-
-_BATCHES: Final[Mapping[str, tuple[str, int]]] = {
-    "sqs": ("SqsQueueParameters", 10),
-    "kinesis": ("KinesisStreamParameters", 100),
-    "dynamodb": ("DynamoDBStreamParameters", 100),
-}
-"""Service of a source → the parameters with its batch size, and the default of that."""
-_ROLES: Final[Mapping[PipeRole, tuple[str, str]]] = {
-    "enrichment": ("Enrichment", "EnrichmentParameters"),
-    "target": ("Target", "TargetParameters"),
-}
-_OWN_WORDS: Final = "The bridge trusts what the source wrote about a record, such as its sender"
+from lattice_bridge.deployment.cloudformation.text import BadTemplate
+from lattice_bridge.deployment.cloudformation.values import as_text, unresolved
+from lattice_bridge.deployment.sources.facts import Pipe
+from lattice_bridge.deployment.sources.faults import Fault
+from lattice_bridge.deployment.sources.pipes import (
+    BATCHES,
+    ROLES,
+    WAITS,
+    expected_faults,
+    one_record_fix,
+    pipe_faults,
+    unpiped_fault,
+)
+from lattice_bridge.events.record import service_of
 
 
 def pipe_findings(stack: Stack) -> Iterator[TemplateFinding]:
     """Faults of pipes that invoke a bridge, and of the event sources that expect a pipe."""
+    template = stack.template
     for bridge in stack.bridges:
-        sent: list[tuple[str, PipeRole]] = []
-        for pipe in stack.template.of_type(PIPE):
-            for role, (key, parameters) in _ROLES.items():
-                if refers_to(pipe.properties.get(key), bridge.function):
-                    source_arn = _source_of(pipe, stack.template)
-                    sent.append((source_arn, role))
-                    yield from _rewritten(pipe, parameters)
-                    yield from _enriches(pipe, source_arn) if role == "enrichment" else _targets(pipe)
-                    yield from _configured(pipe, source_arn, role, bridge, stack)
+        pipes = list(_pipes(bridge.function, template))
+        for pipe in pipes:
+            yield from map(_finding, pipe_faults(pipe))
+            yield from _unknown(pipe, template.resources[pipe.label])
+            if stack.compared and not _is_unknown(pipe.source):
+                own = next((one for one in bridge.sources if is_source(one.arn, pipe.source, template)), None)
+                yield from map(_finding, expected_faults(pipe, own))
         for source in bridge.sources if stack.compared else ():
-            if source.pipe is not None and not any(is_source(source.arn, text, stack.template) for text, _ in sent):
-                actual = f'bridge.toml has pipe = "{source.pipe}" for {_name(source.arn)}, and no pipe here sends it'
-                expected = "No other event of this source is accepted"
-                fix = f"write an AWS::Pipes::Pipe with the bridge as its {source.pipe}, or remove pipe from bridge.toml"
-                yield warning(bridge.function.id, actual, expected, fix)
+            if source.pipe is not None and not any(is_source(source.arn, one.source, template) for one in pipes):
+                yield _finding(unpiped_fault(source, bridge.function.id))
 
 
-def _source_of(pipe: Resource, template: Template) -> str:
-    """The ARN of a pipe's source; of a stream of DynamoDB, its table's."""
-    arn = as_text(pipe.properties.get("Source", ""))
-    for table in template.of_type("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable"):
-        if arn == marker(f"{table.id}.StreamArn"):
-            return table.arn
-    return arn.partition("/stream/")[0] if _service(arn) == "dynamodb" else arn
+def _finding(fault: Fault) -> TemplateFinding:
+    return finding(fault.label, fault.actual, fault.expected, fault.fix, fault.level)
 
 
-def _service(arn: str) -> str:
-    return [*arn.split(":"), "", "", ""][2]
+def _pipes(function: Resource, template: Template) -> Iterator[Pipe]:
+    """The pipes that invoke a function; one that does so twice is given twice."""
+    for pipe in template.of_type(PIPE):
+        for role, (key, parameters) in ROLES.items():
+            if refers_to(pipe.properties.get(key), function):
+                source = as_source(as_text(pipe.properties.get("Source", "")), template)
+                kind = _invocation(pipe) if role == "target" else WAITS
+                yield Pipe(
+                    pipe.id,
+                    source,
+                    role,
+                    _batch_size(pipe, source),
+                    is_default_batch=not _written_size(pipe, source),
+                    rewrites=part_of(pipe, parameters).get("InputTemplate") not in (None, ""),
+                    waits=None if unresolved(kind) else kind == WAITS,
+                    is_enriched=role == "target" and bool(pipe.properties.get("Enrichment")),
+                )
 
 
-def _name(arn: str) -> str:
-    return arn.rpartition(":")[2]
-
-
-def _rewritten(pipe: Resource, parameters: str) -> Iterator[TemplateFinding]:
-    if part_of(pipe, parameters).get("InputTemplate") not in (None, ""):
-        actual = f"{parameters}.InputTemplate rewrites the records before the bridge"
-        yield finding(pipe.id, actual, _OWN_WORDS, "remove InputTemplate")
-
-
-def _enriches(pipe: Resource, arn: str) -> Iterator[TemplateFinding]:
-    """Pipes reads no partial failure of an enrichment: what is missing in its answer is dropped."""
-    name, default = _BATCHES.get(_service(arn), ("", 0))
-    written = as_text(part_of(pipe, "SourceParameters", name).get("BatchSize", "")) if name else "1"
-    fix = f"write SourceParameters: {{{name}: {{BatchSize: 1}}}}, or make the bridge the pipe's target"
+def _batch_size(pipe: Resource, source: str) -> int | None:
+    """The batch size, or the default of its source; None if it is unresolved."""
+    written = _written_size(pipe, source)
     if unresolved(written):
-        yield warning(pipe.id, f"the bridge is its enrichment, and BatchSize is {written}", NOT_KNOWN, fix)
-    elif written != "1":
-        size = written or f"not set, which means {default}"
-        actual = f"the bridge is its enrichment, and BatchSize is {size}"
-        expected = "An enrichment cannot report one record of a batch: the pipe tries all again, also those that ran"
-        yield finding(pipe.id, actual, expected, fix)
+        return None
+    if written and not written.isdecimal():
+        raise BadTemplate(f"{pipe.id}.SourceParameters: the BatchSize {written!r} is not a number")
+    return int(written or BATCHES[service_of(source)][1])
 
 
-def _targets(pipe: Resource) -> Iterator[TemplateFinding]:
-    kind = part_of(pipe, "TargetParameters", "LambdaFunctionParameters").get("InvocationType", "REQUEST_RESPONSE")
-    if unresolved(kind):
-        yield warning(pipe.id, f"InvocationType is {kind}", NOT_KNOWN, "write InvocationType: REQUEST_RESPONSE")
-    elif kind != "REQUEST_RESPONSE":
-        expected = "The pipe does not wait for the bridge's answer, so a record that the bridge reports is lost"
-        yield finding(pipe.id, f"InvocationType is {kind}", expected, "write InvocationType: REQUEST_RESPONSE")
-    if pipe.properties.get("Enrichment"):
-        actual = "its enrichment writes the records that the bridge receives as its target"
-        fix = "remove Enrichment, or let the function behind the bridge do its work"
-        yield warning(pipe.id, actual, _OWN_WORDS, fix)
+def _written_size(pipe: Resource, source: str) -> str:
+    name, _ = BATCHES.get(service_of(source), ("", 0))
+    return as_text(part_of(pipe, "SourceParameters", name).get("BatchSize", "")) if name else "1"
 
 
-# ---- bridge.toml ----------------------------------------------------------------------------------------------------
+def _invocation(pipe: Resource) -> str:
+    parameters = part_of(pipe, "TargetParameters", "LambdaFunctionParameters")
+    return as_text(parameters.get("InvocationType", WAITS))
 
 
-def _configured(pipe: Resource, arn: str, role: PipeRole, bridge: Bridge, stack: Stack) -> Iterator[TemplateFinding]:
-    """Differences between a pipe and the `[[event_source]]` of its source."""
-    if unresolved(arn) and _service(arn) not in _BATCHES:
-        yield warning(pipe.id, f"Source is {arn}", NOT_KNOWN, "write !GetAtt of a resource in this template, or an ARN")
-    elif _service(arn) not in _BATCHES:
-        fix = "send them to another function, or to a queue, a Kinesis stream or a table of the bridge first"
-        expected = "The bridge takes the records of SQS, Kinesis and DynamoDB Streams only"
-        yield finding(pipe.id, f"its source is {arn or 'not written'}", expected, fix)
-    elif stack.compared:
-        own = next((one for one in bridge.sources if is_source(one.arn, arn, stack.template)), None)
-        yield from _expected(pipe, role, arn, own)
+def _is_unknown(source: str) -> bool:
+    return unresolved(source) and service_of(source) not in BATCHES
 
 
-def _expected(pipe: Resource, role: PipeRole, arn: str, source: EventSource | None) -> Iterator[TemplateFinding]:
-    if source is None:
-        actual = f"it sends {_name(arn)} to the bridge, and bridge.toml has no [[event_source]] for it"
-        expected = "The bridge refuses the records of a source that it does not have (source_not_configured)"
-        fix = f'write an [[event_source]] with the ARN of its source and pipe = "{role}", or remove the pipe'
-        yield finding(pipe.id, actual, expected, fix)
-    elif source.pipe != role:
-        has = "no pipe" if source.pipe is None else f'pipe = "{source.pipe}"'
-        actual = f"the bridge is its {role}, and the [[event_source]] of {_name(source.arn)} has {has}"
-        expected = "The bridge accepts the list of a pipe only if bridge.toml names it, and answers the two differently"
-        yield finding(pipe.id, actual, expected, f'write pipe = "{role}" in this [[event_source]]')
+def _unknown(pipe: Pipe, resource: Resource) -> Iterator[TemplateFinding]:
+    """A warning for each value that was not judged."""
+    if pipe.role == "enrichment" and pipe.batch_size is None:
+        actual = f"the bridge is its enrichment, and BatchSize is {_written_size(resource, pipe.source)}"
+        yield warning(pipe.label, actual, NOT_KNOWN, one_record_fix(pipe.source))
+    if pipe.waits is None:
+        actual = f"InvocationType is {_invocation(resource)}"
+        yield warning(pipe.label, actual, NOT_KNOWN, f"write InvocationType: {WAITS}")
+    if _is_unknown(pipe.source):
+        fix = "write !GetAtt of a resource in this template, or an ARN"
+        yield warning(pipe.label, f"Source is {pipe.source}", NOT_KNOWN, fix)

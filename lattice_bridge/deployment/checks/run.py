@@ -19,8 +19,8 @@ from lattice_bridge.deployment.checks.invokers import permission_findings, tenan
 from lattice_bridge.deployment.checks.lattice import group_findings, service_findings
 from lattice_bridge.deployment.checks.native_senders import calls_of, native_findings
 from lattice_bridge.deployment.checks.pipes import pipe_findings
-from lattice_bridge.deployment.checks.queues import queue_findings
 from lattice_bridge.deployment.checks.rights import right_findings, trust_findings, unread_findings
+from lattice_bridge.deployment.checks.sources import source_findings
 from lattice_bridge.deployment.checks.stack import (
     AUTHORIZER_HANDLER,
     NO_NEEDS,
@@ -105,7 +105,7 @@ def findings_of(
         yield from backend_findings(stack)
         yield from group_findings(stack)
         yield from permission_findings(stack)
-        yield from queue_findings(stack)
+        yield from source_findings(stack)
         yield from pipe_findings(stack)
         yield from authorizer_findings(stack)
         yield from operation_findings(stack)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -15,8 +16,10 @@ from lattice_bridge.config.location import FUNCTION_VARIABLE
 from lattice_bridge.config.options import Backend, EventSource, Options
 from lattice_bridge.deployment.cloudformation.template import Resource, Template, number
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
-from lattice_bridge.deployment.cloudformation.values import ACCOUNT, GENERATED, MARKER, marker, unresolved
+from lattice_bridge.deployment.cloudformation.values import ACCOUNT, GENERATED, MARKER, as_text, marker, unresolved
 from lattice_bridge.deployment.iam.policy import is_pattern, matches
+from lattice_bridge.deployment.sources.facts import name_of_source
+from lattice_bridge.events.record import BUS, service_of
 from lattice_bridge.review.finding import Finding, Level
 
 _GENERATED: Final = re.compile(rf"(?:{MARKER.pattern}|[\w-]+)-(\w+)-{re.escape(GENERATED)}")
@@ -166,7 +169,8 @@ def consequence(invoked: Invoked, reason: str) -> str:
     """What happens to each request, or to each record, for which Lambda refuses an Invoke."""
     if isinstance(invoked, Backend):
         return f"every request to {invoked.path} is a 500 ({reason})"
-    return f"every record of {invoked.arn.rpartition(':')[2]} is reported as failed ({reason})"
+    name = name_of_source(invoked.arn)
+    return f"every {'event' if service_of(invoked.arn) == BUS else 'record'} of {name} fails ({reason})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +197,7 @@ class MapNeeds:
         certificates: ids of the rules that read the certificate of an API's client.
         vpcs: ids of the rules that read the VPC that a request came from.
         admits_anyone: a rule is for callers without a credential.
-        trusted_queues: (ARN, id) of the rules that allow by a queue alone, for every sender.
+        trusted_sources: (ARN, id) of the rules that allow by a source alone, for every sender.
     """
 
     certified: tuple[str, ...] = ()
@@ -202,7 +206,7 @@ class MapNeeds:
     certificates: tuple[str, ...] = ()
     vpcs: tuple[str, ...] = ()
     admits_anyone: bool = False
-    trusted_queues: tuple[tuple[str, str], ...] = ()
+    trusted_sources: tuple[tuple[str, str], ...] = ()
 
 
 NO_NEEDS: Final = MapNeeds()
@@ -394,6 +398,35 @@ def seconds_of(resource: Resource, key: str, default: float) -> float | None:
     """
     value = resource.properties.get(key, default)
     return None if unresolved(value) else number(value, resource.id, key)
+
+
+def number_of(resource: Resource, key: str, default: float, least: float = 0) -> float | None:
+    """A number in a resource's properties; None if it is unresolved.
+
+    Raises:
+        BadTemplate: it is no number, or a smaller one.
+    """
+    value = resource.properties.get(key, default)
+    if unresolved(value):
+        return None
+    with suppress(ValueError):
+        if least <= (found := float(as_text(value))) < float("inf"):
+            return found
+    raise BadTemplate(f"{resource.id}.{key}: {value!r} is not a number of {least:g} or more")
+
+
+def whole_number_of(resource: Resource, key: str, default: int, least: int = 0) -> int | None:
+    """As `number_of`, without what is behind the point."""
+    found = number_of(resource, key, default, least)
+    return None if found is None else int(found)
+
+
+def flag_of(resource: Resource, key: str, default: bool) -> bool | None:
+    """Whether a property is true; None if it is unresolved."""
+    value = resource.properties.get(key, default)
+    if unresolved(value):
+        return None
+    return as_text(value).lower() != "false" if default else as_text(value).lower() == "true"
 
 
 # ---- what a value mentions ------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def read_configuration(file: Path, document: Document, tenant_map: TenantMap) ->
         frozenset({rules.header, *rules.token_headers}),
         rules.reading("client-cert"),
         rules.reading("vpc"),
-        tuple((key[1], rule.id) for key, rule in rules.owners.items() if key[0] == "source"),
+        tuple((key[1], rule.id) for key, rule in rules.owners.items() if key[0].startswith("source")),
     )
 
 

@@ -13,7 +13,16 @@ from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from lattice_bridge.config.options import Backend, EventSource, Options
 from lattice_bridge.deployment.iam.policy import Statement
-from lattice_bridge.deployment.queues.facts import Queue, SourceMapping
+from lattice_bridge.deployment.sources.facts import (
+    Bus,
+    BusRule,
+    FailurePlace,
+    Pipe,
+    Queue,
+    SourceMapping,
+    Stream,
+    name_of_source,
+)
 
 LATEST: Final = "$LATEST"
 
@@ -341,7 +350,7 @@ class Configuration:
         headers: that the map reads of a request, in lower case.
         certificates: ids of the rules that read the subject of a client's certificate.
         vpcs: ids of the rules that read the VPC that a request came from.
-        trusted_queues: (ARN, id) of the rules that allow by a queue alone, for every sender.
+        trusted_sources: (ARN, id) of the rules that allow by a source alone, for every sender.
     """
 
     file: str
@@ -353,7 +362,7 @@ class Configuration:
     headers: frozenset[str] = frozenset()
     certificates: tuple[str, ...] = ()
     vpcs: tuple[str, ...] = ()
-    trusted_queues: tuple[tuple[str, str], ...] = ()
+    trusted_sources: tuple[tuple[str, str], ...] = ()
 
 
 # ---- API Gateway ----------------------------------------------------------------------------------------------------
@@ -467,7 +476,7 @@ class SourceFunction:
 
     @property
     def label(self) -> str:
-        return f"event source {self.source.arn.rpartition(':')[2]} {self.function.name.label}"
+        return f"event source {name_of_source(self.source.arn)} {self.function.name.label}"
 
     @property
     def table(self) -> str:
@@ -477,6 +486,35 @@ class SourceFunction:
     def consequence(self) -> str:
         """What happens if Lambda refuses the Invoke."""
         return "every record is reported as failed"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFront:
+    """A Kinesis stream or a table of `[[event_source]]`, by its ARN.
+
+    Attributes:
+        stream: without its policy; None if there is no such stream or table.
+        policy: the statements of its resource policy.
+    """
+
+    arn: str
+    stream: Read[Stream | None]
+    policy: Read[tuple[Statement, ...]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BusFront:
+    """The event bus of `[[event_source]]`.
+
+    Attributes:
+        bus: None if there is no such bus.
+        rules: those of this bus and of the default one that invoke the bridge.
+        failures: for each name under which a rule invokes the bridge.
+    """
+
+    bus: Read[Bus | None]
+    rules: Read[tuple[BusRule, ...]]
+    failures: tuple[Read[FailurePlace], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -504,6 +542,10 @@ class Deployment:
         sources: the functions behind the event sources.
         queues: those of the event sources, their dead-letter queues and quarantines, by ARN; None for one that does
             not exist.
+        rivals: by the ARN of a queue, the UUIDs of the mappings that send its messages to another function.
+        streams: the streams and tables of the event sources.
+        bus: None if bridge.toml has none.
+        pipes: those that invoke the bridge. They are read only if bridge.toml has an event source with `pipe`.
     """
 
     account: str
@@ -522,6 +564,10 @@ class Deployment:
     apis: tuple[Api, ...] = ()
     sources: tuple[SourceFunction, ...] = ()
     queues: tuple[tuple[str, Read[Queue | None]], ...] = ()
+    rivals: tuple[tuple[str, Read[tuple[str, ...]]], ...] = ()
+    streams: tuple[StreamFront, ...] = ()
+    bus: BusFront | None = None
+    pipes: Read[tuple[Pipe, ...]] = ()
 
     @property
     def behind(self) -> tuple[BackendFunction | SourceFunction, ...]:

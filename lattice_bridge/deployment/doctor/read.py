@@ -7,7 +7,6 @@ answer has another shape than AWS documents, the fact is an `Unread`; if the thi
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -38,8 +37,6 @@ from lattice_bridge.deployment.doctor.facts import (
     target_name,
 )
 from lattice_bridge.deployment.iam.policy import BadPolicy, Statement, read_policy
-from lattice_bridge.deployment.queues.facts import DEFAULT_BATCH, Queue, Redrive, SourceMapping
-from lattice_bridge.deployment.queues.judge import REPORT
 
 READS: Final[Mapping[tuple[str, str], str]] = {
     ("lambda", "get_function_configuration"): "lambda:GetFunctionConfiguration",
@@ -60,6 +57,16 @@ READS: Final[Mapping[tuple[str, str], str]] = {
     ("apigateway", "get_rest_api"): "apigateway:GET",
     ("apigatewayv2", "get_api"): "apigateway:GET",
     ("apigatewayv2", "get_authorizers"): "apigateway:GET",
+    ("dynamodb", "describe_table"): "dynamodb:DescribeTable",
+    ("dynamodb", "get_resource_policy"): "dynamodb:GetResourcePolicy",
+    ("events", "describe_event_bus"): "events:DescribeEventBus",
+    ("events", "describe_rule"): "events:DescribeRule",
+    ("events", "list_rule_names_by_target"): "events:ListRuleNamesByTarget",
+    ("events", "list_targets_by_rule"): "events:ListTargetsByRule",
+    ("kinesis", "describe_stream_summary"): "kinesis:DescribeStreamSummary",
+    ("kinesis", "get_resource_policy"): "kinesis:GetResourcePolicy",
+    ("pipes", "describe_pipe"): "pipes:DescribePipe",
+    ("pipes", "list_pipes"): "pipes:ListPipes",
     ("iam", "get_policy"): "iam:GetPolicy",
     ("iam", "get_policy_version"): "iam:GetPolicyVersion",
     ("iam", "get_role"): "iam:GetRole",
@@ -80,14 +87,15 @@ PAGED: Final = frozenset(
         *("list_aliases", "list_event_source_mappings", "list_function_url_configs", "list_versions_by_function"),
         *("list_listeners", "list_target_groups", "list_targets"),
         *("list_attached_role_policies", "list_role_policies", "describe_parameters"),
-        *("get_authorizers", "get_resources"),
+        *("get_authorizers", "get_resources", "list_pipes", "list_rule_names_by_target"),
+        "list_targets_by_rule",
     }
 )
 
 ABSENT: Final = frozenset(
     {
         *("ResourceNotFoundException", "NotFoundException", "NoSuchEntity", "NoSuchBucket"),
-        *("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"),
+        *("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "PolicyNotFoundException"),
     }
 )
 
@@ -180,7 +188,7 @@ def _joined(pages: Iterable[Answer]) -> Answer:
 # ---- members of an answer -------------------------------------------------------------------------------------------
 
 
-def _items(answer: Answer, member: str, *, is_required: bool = False) -> list[Any]:
+def items_of(answer: Answer, member: str, *, is_required: bool = False) -> list[Any]:
     """A list. Where botocore's model does not require it, AWS may leave it out."""
     found = answer[member] if is_required else answer.get(member, [])
     if not isinstance(found, list):
@@ -188,7 +196,7 @@ def _items(answer: Answer, member: str, *, is_required: bool = False) -> list[An
     return found
 
 
-def _object(answer: Answer, member: str) -> Answer:
+def object_of(answer: Answer, member: str) -> Answer:
     """An object; empty if it is left out or null."""
     found = answer.get(member)
     if found is not None and not isinstance(found, Mapping):
@@ -206,7 +214,7 @@ def text_of(answer: Answer, member: str) -> str:
 
 def _texts(items: str, member: str, *, is_required: bool = False) -> Callable[[Answer], tuple[str, ...]]:
     """A parser of one string of each item."""
-    return lambda answer: tuple(text_of(item, member) for item in _items(answer, items, is_required=is_required))
+    return lambda answer: tuple(text_of(item, member) for item in items_of(answer, items, is_required=is_required))
 
 
 def _moment(answer: Answer, member: str) -> datetime:
@@ -233,8 +241,8 @@ def read_function(aws: Aws, name: FunctionName) -> Read[Function | None]:
 
 
 def _function(answer: Answer) -> Function:
-    logging = _object(answer, "LoggingConfig")
-    variables = _object(_object(answer, "Environment"), "Variables")
+    logging = object_of(answer, "LoggingConfig")
+    variables = object_of(object_of(answer, "Environment"), "Variables")
     role = text_of(answer, "Role")
     if not _ROLE.fullmatch(role):
         raise ValueError(role)
@@ -249,10 +257,10 @@ def _function(answer: Answer) -> Function:
         log_format=str(logging.get("LogFormat") or "Text"),
         log_group=str(logging.get("LogGroup") or f"/aws/lambda/{answer.get('FunctionName')}"),
         modified=modified if modified and modified.tzinfo else None,
-        isolated=_object(answer, "TenancyConfig").get("TenantIsolationMode") == "PER_TENANT",
+        isolated=object_of(answer, "TenancyConfig").get("TenantIsolationMode") == "PER_TENANT",
         state=str(answer.get("State") or "Active"),
         last_update=str(answer.get("LastUpdateStatus") or "Successful"),
-        keeps_failures=bool(_object(answer, "DeadLetterConfig").get("TargetArn")),
+        keeps_failures=bool(object_of(answer, "DeadLetterConfig").get("TargetArn")),
         variables={name: str(value) for name, value in variables.items() if name.startswith("LATTICE_BRIDGE_")},
     )
 
@@ -261,13 +269,13 @@ def read_aliases(aws: Aws, name: FunctionName) -> Read[tuple[Alias, ...]]:
     """All aliases of a function."""
 
     def parse(answer: Answer) -> tuple[Alias, ...]:
-        return tuple(map(_alias, _items(answer, "Aliases")))
+        return tuple(map(_alias, items_of(answer, "Aliases")))
 
     return aws.read(parse, "lambda", "list_aliases", name.arn, FunctionName=name.arn) or ()
 
 
 def _alias(found: Answer) -> Alias:
-    weights = _object(_object(found, "RoutingConfig"), "AdditionalVersionWeights")
+    weights = object_of(object_of(found, "RoutingConfig"), "AdditionalVersionWeights")
     return Alias(
         text_of(found, "Name"),
         str(found.get("FunctionVersion", LATEST)),
@@ -297,7 +305,7 @@ def read_policies(
 
 def _versions(answer: Answer) -> list[str]:
     """The published versions, the newest first."""
-    numbers = (text_of(found, "Version") for found in _items(answer, "Versions"))
+    numbers = (text_of(found, "Version") for found in items_of(answer, "Versions"))
     return sorted((one for one in numbers if _VERSION.fullmatch(one)), key=int, reverse=True)
 
 
@@ -312,7 +320,7 @@ def read_urls(aws: Aws, name: FunctionName) -> Read[tuple[FunctionUrl, ...]]:
     """The function URLs of a function, under all of its names."""
 
     def parse(answer: Answer) -> tuple[FunctionUrl, ...]:
-        found = _items(answer, "FunctionUrlConfigs", is_required=True)
+        found = items_of(answer, "FunctionUrlConfigs", is_required=True)
         return tuple(FunctionUrl(text_of(one, "FunctionArn"), text_of(one, "AuthType")) for one in found)
 
     return aws.read(parse, "lambda", "list_function_url_configs", name.arn, FunctionName=name.arn) or ()
@@ -329,83 +337,10 @@ def read_destination(aws: Aws, name: FunctionName) -> Read[str | None]:
     """Where Lambda sends asynchronous events of a function that failed; None for nowhere."""
 
     def parse(answer: Answer) -> str | None:
-        found = _object(_object(answer, "DestinationConfig"), "OnFailure").get("Destination")
+        found = object_of(object_of(answer, "DestinationConfig"), "OnFailure").get("Destination")
         return None if found is None else str(found)
 
     return aws.read(parse, "lambda", "get_function_event_invoke_config", name.qualified, **_named(name))
-
-
-# ---- queues ---------------------------------------------------------------------------------------------------------
-
-
-def read_event_sources(aws: Aws, names: Iterable[FunctionName]) -> Read[tuple[SourceMapping, ...]]:
-    """Each event source mapping, with its UUID as label. Lambda lists them by the name that they invoke."""
-
-    def parse(answer: Answer) -> dict[str, SourceMapping]:
-        return {text_of(one, "UUID"): _source_mapping(one) for one in _items(answer, "EventSourceMappings")}
-
-    sources: dict[str, SourceMapping] = {}
-    for arn in dict.fromkeys(name.qualified for name in names):
-        found = aws.read(parse, "lambda", "list_event_source_mappings", arn, FunctionName=arn)
-        if isinstance(found, Unread):
-            return found
-        sources.update(found or {})
-    return tuple(sources.values())
-
-
-def _source_mapping(found: Answer) -> SourceMapping:
-    state = found.get("State")
-    return SourceMapping(
-        text_of(found, "UUID"),
-        str(found.get("EventSourceArn") or "a self-managed source"),
-        int(found.get("BatchSize", DEFAULT_BATCH)),
-        float(found.get("MaximumBatchingWindowInSeconds", 0)),
-        REPORT in _items(found, "FunctionResponseTypes"),
-        bool(_object(found, "FilterCriteria").get("Filters")),
-        None if state is None else state not in ("Disabled", "Disabling"),
-    )
-
-
-_ATTRIBUTES: Final = ("KmsMasterKeyId", "MessageRetentionPeriod", "Policy", "RedrivePolicy", "VisibilityTimeout")
-"""SQS refuses the attribute FifoQueue for a standard queue, and the name of a queue tells it."""
-
-
-def read_queue(aws: Aws, arn: str, bridge: FunctionName) -> Read[Queue | None]:
-    """A queue of the bridge's Region; None if it does not exist."""
-    _, _, _, region, account, name = arn.split(":", 5)
-    if region != bridge.region:
-        return Unread("sqs:GetQueueAttributes", arn, "it is in another Region", out_of_reach=True)
-    owned = {"QueueName": name, "QueueOwnerAWSAccountId": account}
-    url = aws.read(lambda answer: text_of(answer, "QueueUrl"), "sqs", "get_queue_url", arn, **owned)
-    if url is None or isinstance(url, Unread):
-        return url
-    asked = {"QueueUrl": url, "AttributeNames": list(_ATTRIBUTES)}
-    return aws.read(lambda answer: _queue(arn, answer), "sqs", "get_queue_attributes", arn, **asked)
-
-
-def _queue(arn: str, answer: Answer) -> Queue:
-    attributes = _object(answer, "Attributes")
-    written, policy = attributes.get("RedrivePolicy"), attributes.get("Policy")
-    redrive = json.loads(written) if written else None
-    return Queue(
-        f"queue {arn.rpartition(':')[2]}",
-        arn,
-        float(attributes["VisibilityTimeout"]),
-        float(attributes["MessageRetentionPeriod"]),
-        None if redrive is None else Redrive(text_of(redrive, "deadLetterTargetArn"), int(redrive["maxReceiveCount"])),
-        _key_arn(str(attributes.get("KmsMasterKeyId") or ""), arn),
-        read_policy(policy) if policy else (),
-    )
-
-
-def _key_arn(key: str, queue: str) -> str | None:
-    """The ARN of a queue's own key, which SQS has as an id, an alias or an ARN. An alias may lead to any key."""
-    if ":key/" in key:
-        return key
-    if not key or "alias/" in key:
-        return None
-    _, partition, _, region, account, _ = queue.split(":", 5)
-    return f"arn:{partition}:kms:{region}:{account}:key/{key}"
 
 
 # ---- VPC Lattice ----------------------------------------------------------------------------------------------------
@@ -451,14 +386,14 @@ def _targets(aws: Aws, arn: str) -> Read[tuple[str, ...]]:
 
 def _group(aws: Aws, arn: str, targets: Read[tuple[str, ...]]) -> Read[TargetGroup | None]:
     def parse(answer: Answer) -> TargetGroup:
-        version = _object(answer, "config").get("lambdaEventStructureVersion")
+        version = object_of(answer, "config").get("lambdaEventStructureVersion")
         return TargetGroup(
             arn,
             str(answer.get("name", arn.rpartition("/")[2])),
             None if version is None else str(version),
             str(answer.get("status", "ACTIVE")),
             targets,
-            tuple(map(str, _items(answer, "serviceArns"))),
+            tuple(map(str, items_of(answer, "serviceArns"))),
         )
 
     return aws.read(parse, "vpc-lattice", "get_target_group", arn, targetGroupIdentifier=arn)
@@ -490,7 +425,7 @@ def _auth_policy(aws: Aws, identifier: str, arn: str) -> Read[AuthPolicy | None]
 
 
 def _listeners(answer: Answer) -> tuple[Listener, ...]:
-    found = _items(answer, "items", is_required=True)
+    found = items_of(answer, "items", is_required=True)
     return tuple(Listener(text_of(one, "protocol"), int(one["port"])) for one in found)
 
 
@@ -509,7 +444,7 @@ def read_role(aws: Aws, role: str, account: str) -> Read[RolePolicies | None]:
     name = role.rpartition("/")[2]
 
     def boundary_arn(answer: Answer) -> str:
-        boundary = _object(answer["Role"], "PermissionsBoundary")
+        boundary = object_of(answer["Role"], "PermissionsBoundary")
         return text_of(boundary, "PermissionsBoundaryArn") if boundary else ""
 
     def trust_policy(answer: Answer) -> tuple[Statement, ...]:
@@ -529,7 +464,7 @@ def _role_statements(aws: Aws, role: str, name: str) -> Read[tuple[Statement, ..
     """The statements of all inline and attached policies; the first `Unread` if one of them could not be read."""
 
     def inline_names(answer: Answer) -> list[str]:
-        return [str(policy) for policy in _items(answer, "PolicyNames", is_required=True)]
+        return [str(policy) for policy in items_of(answer, "PolicyNames", is_required=True)]
 
     inline = aws.read(inline_names, "iam", "list_role_policies", role, RoleName=name) or []
     if isinstance(inline, Unread):
@@ -606,7 +541,7 @@ def _date_in(items: str, key: str, name: str, date: str) -> Callable[[Answer], d
     """A parser of the date of the item with that name."""
 
     def parse(answer: Answer) -> datetime | None:
-        found = next((one for one in _items(answer, items) if one.get(key) == name), None)
+        found = next((one for one in items_of(answer, items) if one.get(key) == name), None)
         return None if found is None else _moment(found, date)
 
     return parse
@@ -625,11 +560,11 @@ def read_api(aws: Aws, api: str, bridge: FunctionName) -> Api:
     arn = f"arn:{bridge.partition}:apigateway:{bridge.region}::/restapis/{api}"
 
     def rest(answer: Answer) -> tuple[ApiAuthorizer, ...]:
-        found = [one for one in _items(answer, "items") if one.get("type") in ("TOKEN", "REQUEST")]
+        found = [one for one in items_of(answer, "items") if one.get("type") in ("TOKEN", "REQUEST")]
         return tuple(_rest_authorizer(aws, one, bridge) for one in found)
 
     def http(answer: Answer) -> tuple[ApiAuthorizer, ...]:
-        found = [one for one in _items(answer, "Items") if one.get("AuthorizerType") == "REQUEST"]
+        found = [one for one in items_of(answer, "Items") if one.get("AuthorizerType") == "REQUEST"]
         return tuple(_http_authorizer(aws, one, bridge) for one in found)
 
     authorizers = aws.read(rest, "apigateway", "get_authorizers", f"{arn}/authorizers", restApiId=api)
@@ -655,7 +590,7 @@ def _rest_authorizer(aws: Aws, found: Answer, bridge: FunctionName) -> ApiAuthor
 
 
 def _http_authorizer(aws: Aws, found: Answer, bridge: FunctionName) -> ApiAuthorizer:
-    ttl, sources = found.get("AuthorizerResultTtlInSeconds", 0), tuple(map(str, _items(found, "IdentitySource")))
+    ttl, sources = found.get("AuthorizerResultTtlInSeconds", 0), tuple(map(str, items_of(found, "IdentitySource")))
     function, simple = _invoked(aws, found.get("AuthorizerUri"), bridge), found.get("EnableSimpleResponses") is True
     return ApiAuthorizer(text_of(found, "Name"), function, is_token=False, ttl=int(ttl), sources=sources, simple=simple)
 
@@ -674,7 +609,7 @@ def _invoked(aws: Aws, uri: object, bridge: FunctionName) -> Read[Function | Non
 
 def _endpoint(answer: Answer) -> tuple[bool, bool]:
     """Whether a REST API is private, and whether it has a default endpoint that others can use."""
-    is_private = "PRIVATE" in _items(_object(answer, "endpointConfiguration"), "types", is_required=True)
+    is_private = "PRIVATE" in items_of(object_of(answer, "endpointConfiguration"), "types", is_required=True)
     return is_private, not is_private and answer.get("disableExecuteApiEndpoint") is not True
 
 
@@ -684,10 +619,10 @@ def _is_disabled(answer: Answer) -> bool:
 
 def _methods(answer: Answer) -> tuple[ApiMethod, ...]:
     found = []
-    for resource in _items(answer, "items"):
-        for verb, method in _object(resource, "resourceMethods").items():
-            integration = _object(method, "methodIntegration")
-            mapping = {str(key).lower(): str(one) for key, one in _object(integration, "requestParameters").items()}
+    for resource in items_of(answer, "items"):
+        for verb, method in object_of(resource, "resourceMethods").items():
+            integration = object_of(method, "methodIntegration")
+            mapping = {str(key).lower(): str(one) for key, one in object_of(integration, "requestParameters").items()}
             found.append(
                 ApiMethod(
                     f"{verb} {text_of(resource, 'path')}",

@@ -13,10 +13,10 @@ from typing import Final
 from lattice_bridge.config.location import CONFIG_VARIABLE
 from lattice_bridge.deployment.doctor.facts import Configuration, Deployment, Function, Read, RolePolicies, Unread
 from lattice_bridge.deployment.doctor.findings import Finding, Level, listed, unread_finding
-from lattice_bridge.deployment.doctor.queues import lines_of
+from lattice_bridge.deployment.doctor.sources import lines_of
 from lattice_bridge.deployment.iam.access import Grant, granted, is_for_role
 from lattice_bridge.deployment.iam.policy import INVOKE, Statement, covers
-from lattice_bridge.deployment.queues.judge import rights_of
+from lattice_bridge.deployment.sources.judge import rights_of
 
 # ---- findings -------------------------------------------------------------------------------------------------------
 
@@ -48,7 +48,7 @@ def needs_of(deployment: Deployment, configuration: Configuration, function: Fun
         needs.append(("dynamodb:GetItem", arn))
     group = f"arn:{name.partition}:logs:{here}:log-group:{function.log_group}"
     log = Need("logs:PutLogEvents", f"{group}:log-stream:any", f"{group}:*")
-    return (*(Need(action, arn, arn) for action, arn in needs), log)
+    return (*dict.fromkeys(Need(action, arn, arn) for action, arn in needs), log)
 
 
 def role_findings(deployment: Deployment, configuration: Configuration) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from lattice_bridge.config.location import FUNCTION_VARIABLE
 from lattice_bridge.config.options import EventSource, function_fault
-from lattice_bridge.deployment.doctor import read
+from lattice_bridge.deployment.doctor import read, read_sources
 from lattice_bridge.deployment.doctor.apis import api_findings
 from lattice_bridge.deployment.doctor.configuration import function_findings, principal_findings, tenancy_findings
 from lattice_bridge.deployment.doctor.facts import (
@@ -39,11 +39,12 @@ from lattice_bridge.deployment.doctor.invokers import (
     bridge_invoker_findings,
     trust_findings,
 )
-from lattice_bridge.deployment.doctor.queues import queue_findings
 from lattice_bridge.deployment.doctor.role import role_findings
 from lattice_bridge.deployment.doctor.service import allow_list_findings, service_findings, target_group_findings
+from lattice_bridge.deployment.doctor.sources import source_findings
 from lattice_bridge.deployment.iam.access import admits_group
-from lattice_bridge.deployment.queues.facts import Queue
+from lattice_bridge.deployment.sources.facts import Queue
+from lattice_bridge.events.record import BUS, STREAMS, service_of
 
 MOST_PRINCIPALS: Final = 500
 """Roles and users of the map that are read: each takes one call."""
@@ -79,13 +80,13 @@ def read_deployment(
     function = read.read_function(aws, name)
     here = [one for one in configuration.principals if (one.partition, one.account) == (name.partition, account)]
     invoked = [*(one.name for one in policies if not one.name.is_version), name, *targets]
-    return Deployment(
+    found = Deployment(
         account=account,
         bridge=DeployedFunction(name, function, aliases, policies, left, read.read_urls(aws, name)),
         name_given=given,
         role_policies=function if isinstance(function, Unread) else _serving(aws, name, account).role_policies,
         serving=tuple(_serving(aws, one, account) for one in _other_names(name, targets, aliases)),
-        event_sources=read.read_event_sources(aws, invoked),
+        event_sources=read_sources.read_event_sources(aws, invoked),
         groups=groups,
         groups_unread=groups_unread,
         services=tuple(_services(aws, service, groups).items()),
@@ -94,8 +95,27 @@ def read_deployment(
         principals=tuple((one, read.read_created(aws, one)) for one in here[:MOST_PRINCIPALS]),
         foreign_principals=tuple(one for one in configuration.principals if one not in here),
         apis=tuple(read.read_api(aws, one, name) for one in sorted(configuration.options.apis)[:MOST_APIS]),
-        sources=tuple(_source(aws, one, name) for one in configuration.options.event_sources),
-        queues=tuple(_queues(aws, configuration.options.event_sources, name).items()),
+    )
+    return _with_sources(aws, found, configuration.options.event_sources, invoked)
+
+
+def _with_sources(
+    aws: read.Aws, found: Deployment, sources: tuple[EventSource, ...], invoked: list[FunctionName]
+) -> Deployment:
+    """A deployment with the event sources of bridge.toml.
+
+    Args:
+        invoked: the names under which the bridge can be invoked.
+    """
+    bridge = found.bridge.name
+    return replace(
+        found,
+        sources=tuple(_source(aws, one, bridge) for one in sources),
+        queues=tuple(_queues(aws, sources, bridge).items()),
+        rivals=tuple((one, read_sources.read_rivals(aws, one, bridge)) for one in _of_services(sources, "sqs")),
+        streams=tuple(read_sources.read_stream(aws, one, bridge) for one in _of_services(sources, *STREAMS)),
+        bus=next((read_sources.read_bus(aws, one, bridge, invoked) for one in _of_services(sources, BUS)), None),
+        pipes=read_sources.read_pipes(aws, bridge) if any(one.pipe for one in sources) else (),
     )
 
 
@@ -189,16 +209,22 @@ def _source(aws: read.Aws, source: EventSource, bridge: FunctionName) -> SourceF
     return SourceFunction(source, function, read.read_destination(aws, function.name) if is_asked else None)
 
 
+def _of_services(sources: Iterable[EventSource], *services: str) -> list[str]:
+    """The ARNs of the event sources of some services."""
+    return [one.arn for one in sources if service_of(one.arn) in services]
+
+
 def _queues(aws: read.Aws, sources: Iterable[EventSource], bridge: FunctionName) -> dict[str, Read[Queue | None]]:
     """The queues of event sources, with their quarantines and dead-letter queues, by ARN."""
     found: dict[str, Read[Queue | None]] = {}
     for source in sources:
-        for arn in filter(None, (source.arn, source.quarantine)):
-            found[arn] = read.read_queue(aws, arn, bridge)
-        queue = found[source.arn]
+        is_queue = service_of(source.arn) == "sqs"
+        for arn in filter(None, (source.arn if is_queue else None, source.quarantine)):
+            found[arn] = read_sources.read_queue(aws, arn, bridge)
+        queue = found.get(source.arn)
         redrive = queue.redrive if isinstance(queue, Queue) else None
         if redrive is not None and redrive.target is not None:
-            found[redrive.target] = read.read_queue(aws, redrive.target, bridge)
+            found[redrive.target] = read_sources.read_queue(aws, redrive.target, bridge)
     return found
 
 
@@ -223,7 +249,7 @@ def _judged(deployment: Deployment, configuration: Configuration) -> Iterator[Fi
     yield from function_findings(deployment, configuration)
     yield from role_findings(deployment, configuration)
     yield from trust_findings(deployment)
-    yield from queue_findings(deployment, configuration)
+    yield from source_findings(deployment, configuration)
     for backend in deployment.behind:
         yield from tenancy_findings(backend, configuration)
         yield from backend_invoker_findings(backend, deployment)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
 from lattice_bridge.events import sqs
@@ -117,6 +117,7 @@ class StreamBatch:
         request_id: of the invocation; empty if the records are discarded without one.
         numbers: the records' sequence numbers, in order.
         traces: the trace ids by which the function may invoke others.
+        partition_keys: of the records of Kinesis, by sequence number. An item's key is content, so a table has none.
     """
 
     service: str
@@ -126,6 +127,7 @@ class StreamBatch:
     request_id: str
     numbers: tuple[str, ...]
     traces: tuple[str, ...] = ()
+    partition_keys: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

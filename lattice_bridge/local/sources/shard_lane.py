@@ -301,15 +301,16 @@ class Lane:
             del self._parts[0]
 
     def _batch(self, part: _Part, count: int | None = None) -> StreamBatch:
-        request, mapping = part.request, self._mapping
+        request, mapping, reads = part.request, self._mapping, part.reads[:count]
         return StreamBatch(
             mapping.service,
             mapping.stream_name,
             self.shard.id,
             mapping.function,
             request.request_id if request is not None else "",
-            tuple(str(one.number) for one in part.reads[:count]),
+            tuple(str(one.number) for one in reads),
             (request.trace_id,) if request is not None and request.trace_id is not None else (),
+            {str(one.number): one.record.key for one in reads} if mapping.service == "kinesis" else {},
         )
 
 

@@ -2,7 +2,7 @@
 
 Rule: each strategy shrinks towards the simplest value of its kind.
 
-batches     batches: events of SQS queues
+batches     batches: events of queues, streams, tables and buses
 requests    events, requests, Sent: events as Lattice sends them
 who         callers, principals
 ids         tenant_ids, not_tenant_ids

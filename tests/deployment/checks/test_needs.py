@@ -20,6 +20,10 @@ apis = ["a1b2c3d4e5"]
 name = "x-customer"
 
 [[event_source]]
+arn = "arn:aws:events:eu-west-1:111122223333:event-bus/shop"
+function = "orders"
+
+[[event_source]]
 arn = "arn:aws:sqs:eu-west-1:111122223333:blue"
 function = "worker"
 
@@ -85,6 +89,18 @@ source = "arn:aws:sqs:eu-west-1:111122223333:orders"
 tenant = "blue"
 
 [[rule]]
+id = "shop-orders"
+source = "arn:aws:events:eu-west-1:111122223333:event-bus/shop"
+detail_type = "order"
+tenant = "blue"
+accept_risk = "a test"
+
+[[rule]]
+id = "partner"
+event_account = "444455556666"
+tenant = "blue"
+
+[[rule]]
 id = "open"
 anyone = true
 tenant = "blue"
@@ -97,7 +113,10 @@ EXPECTED: Final = MapNeeds(
     certificates=("devices", "revoked"),
     vpcs=("elsewhere",),
     admits_anyone=True,
-    trusted_queues=(("arn:aws:sqs:eu-west-1:111122223333:blue", "blue-queue"),),
+    trusted_sources=(
+        ("arn:aws:sqs:eu-west-1:111122223333:blue", "blue-queue"),
+        ("arn:aws:events:eu-west-1:111122223333:event-bus/shop", "shop-orders"),
+    ),
 )
 
 

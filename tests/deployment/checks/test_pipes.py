@@ -12,6 +12,7 @@ from lattice_bridge.config.document import parse_document
 from lattice_bridge.config.options import Options, PipeRole
 from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.deployment.checks.run import template_findings
+from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from tests.support.paths import ROOT
 
 FOLDER: Final = ROOT / "tests" / "templates"
@@ -68,7 +69,7 @@ def test_pipe_that_the_map_expects_has_no_findings(pipe: PipeRole, properties: s
 
 
 def test_pipe_of_another_function_has_no_findings_for_the_bridge() -> None:
-    other = f"{QUEUE}, Target: 'arn:aws:lambda:us-east-1:123456789012:function:others'"
+    other = "Source: !GetAtt Dead.Arn, Target: 'arn:aws:lambda:us-east-1:123456789012:function:others'"
     assert findings(known(None), other, WITH_MAPPING) == []
 
 
@@ -153,7 +154,7 @@ def test_stream_of_a_table_of_the_template_is_the_tables() -> None:
 
 def test_pipe_that_the_map_expects_and_the_template_lacks_is_a_warning() -> None:
     found = template_findings(FOLDER / "t.yaml", known("target"), {}, "us-east-1", text=TEXT)
-    actual = 'bridge.toml has pipe = "target" for orders, and no pipe here sends it'
+    actual = 'bridge.toml has pipe = "target" for orders, and no pipe sends it to the bridge'
     assert [(one.level, one.subject, one.actual) for one in found] == [("warning", "Bridge", actual)]
 
 
@@ -162,10 +163,17 @@ def test_mapping_beside_a_pipe_is_an_error() -> None:
     assert found == [("error", "Mapping", 'it sends orders to the bridge, and bridge.toml has pipe = "target" for it')]
 
 
+def test_batch_size_that_is_no_number_is_refused_with_its_place() -> None:
+    with pytest.raises(BadTemplate, match=r"Pipe.SourceParameters: the BatchSize 'one' is not a number"):
+        findings(known("enrichment"), f"{ENRICHMENT}, SourceParameters: {{SqsQueueParameters: {{BatchSize: one}}}}")
+
+
 def test_pipe_straight_onto_an_isolated_function_is_an_error_that_names_the_bridge() -> None:
     """Pipes sends no tenant id."""
     add = indent(f"Pipe: {{Type: AWS::Pipes::Pipe, Properties: {{{QUEUE}, Target: !GetAtt Worker.Arn}}}}", "  ")
-    (one,) = template_findings(FOLDER / "t.yaml", known(None), {}, "us-east-1", text=WITH_MAPPING + add)
+    found = template_findings(FOLDER / "t.yaml", known(None), {}, "us-east-1", text=WITH_MAPPING + add)
+    one, rival = sorted(found, key=lambda one: one.level)
+    assert rival.actual == "it receives messages of orders, as the bridge does"
     assert (one.level, one.subject, one.actual) == ("error", "Worker", "it is the target of a pipe (Pipe)")
     assert 'pipe = "target" in its [[event_source]]' in one.fix
 

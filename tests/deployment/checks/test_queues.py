@@ -35,10 +35,10 @@ def edited(name: str, edits: list[list[str]], add: str = "") -> str:
     return text + indent(add, "  ")
 
 
-def options(edits: list[list[str]]) -> Options:
-    """The options of queues.toml, edited."""
+def options(edits: list[list[str]], name: str = "queues.toml") -> Options:
+    """The options of a map, edited."""
     faults: list[Fault] = []
-    found = read_options(parse_document(edited("queues.toml", edits)).tables, faults)
+    found = read_options(parse_document(edited(name, edits)).tables, faults)
     assert faults == []
     return found
 
@@ -50,7 +50,7 @@ def findings(case: dict[str, Any]) -> list[TemplateFinding]:
         case.get("parameters", {}),
         REGION,
         text=edited("queues.yaml", case.get("edits", []), case.get("add", "")),
-        needs=MapNeeds(trusted_queues=tuple((ORDERS, rule) for rule in case.get("trusted", ()))),
+        needs=MapNeeds(trusted_sources=tuple((ORDERS, rule) for rule in case.get("trusted", ()))),
     )
 
 
@@ -126,7 +126,7 @@ Resources:
   Queue:
     Type: AWS::SQS::Queue
     Properties: {QueueName: orders, VisibilityTimeout: 180, RedrivePolicy: {maxReceiveCount: 5}}
-  Quarantine: {Type: AWS::SQS::Queue, Properties: {QueueName: orders-quarantine}}
+  Quarantine: {Type: AWS::SQS::Queue, Properties: {QueueName: orders-quarantine, MessageRetentionPeriod: 1209600}}
 """
     found = template_findings(FOLDER / "t.yaml", options([]), {}, REGION, text=text)
     assert [
@@ -145,18 +145,20 @@ def places(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
             yield from places(entry, *path, key)
 
 
-def test_value_that_another_stack_exports_is_never_malformed() -> None:
-    whole = json.dumps(read_document((FOLDER / "queues.yaml").read_text(encoding="utf-8"), "queues.yaml"))
-    known, tried = options([]), 0
-    for name in ("Bridge", "BridgeRole", "Mapping", "Orders", "Dead", "Quarantine"):
-        for path in places(json.loads(whole)["Resources"][name]["Properties"]):
+@pytest.mark.parametrize("name", ["queues", "streams", "buses"])
+def test_value_that_another_stack_exports_is_never_malformed(name: str) -> None:
+    path = FOLDER / f"{name}.yaml"
+    whole = json.dumps(read_document(path.read_text(encoding="utf-8"), path.name))
+    known, tried = options([], f"{name}.toml"), 0
+    for resource in sorted({*json.loads(whole)["Resources"]} - {"Worker", "WorkerRole", "BridgeAlias"}):
+        for place in places(json.loads(whole)["Resources"][resource]["Properties"]):
             document, tried = json.loads(whole), tried + 1
-            parent = document["Resources"][name]["Properties"]
-            for key in path[:-1]:
+            parent = document["Resources"][resource]["Properties"]
+            for key in place[:-1]:
                 parent = parent[key]
-            parent[path[-1]] = {"Fn::ImportValue": "x"}
-            template = resolve(document, FOLDER / "queues.yaml", {}, REGION, deployed=True)
-            with malformed(f"{name} {path}"):
+            parent[place[-1]] = {"Fn::ImportValue": "x"}
+            template = resolve(document, path, {}, REGION, deployed=True)
+            with malformed(f"{resource} {place}"):
                 list(findings_of(template, known))
     assert tried > 40
 

@@ -15,7 +15,7 @@ from lattice_bridge.deployment.doctor.facts import FunctionName, FunctionUrl, Li
 from lattice_bridge.deployment.doctor.findings import Command, Finding, command, function_command
 from lattice_bridge.deployment.doctor.run import findings_of
 from lattice_bridge.deployment.iam.policy import read_policy
-from lattice_bridge.deployment.queues.facts import SourceMapping
+from lattice_bridge.deployment.sources.facts import SourceMapping
 from tests.support.aws_server import REGION
 from tests.support.doctor_stack import (
     AFTER,

@@ -12,7 +12,7 @@ from lattice_bridge.deployment.doctor.facts import Deployment, FunctionName, Fun
 from lattice_bridge.deployment.doctor.findings import Command
 from lattice_bridge.deployment.doctor.run import findings_of
 from lattice_bridge.deployment.iam.policy import read_policy
-from lattice_bridge.deployment.queues.facts import SourceMapping
+from lattice_bridge.deployment.sources.facts import SourceMapping
 from tests.support.doctor_stack import (
     ACCOUNT,
     BRIDGE,

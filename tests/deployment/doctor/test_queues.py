@@ -18,10 +18,11 @@ from lattice_bridge.deployment.doctor.facts import (
     Unread,
 )
 from lattice_bridge.deployment.doctor.findings import Finding
-from lattice_bridge.deployment.doctor.read import Aws, read_destination, read_event_sources, read_queue
+from lattice_bridge.deployment.doctor.read import Aws, read_destination
+from lattice_bridge.deployment.doctor.read_sources import read_event_sources, read_queue, read_rivals
 from lattice_bridge.deployment.doctor.role import needs_of
 from lattice_bridge.deployment.iam.policy import read_policy
-from lattice_bridge.deployment.queues.facts import Queue, Redrive, SourceMapping
+from lattice_bridge.deployment.sources.facts import Queue, Redrive, SourceMapping
 from tests.support.aws_server import REGION, AwsServer
 from tests.support.doctor_stack import (
     ACCOUNT,
@@ -30,6 +31,7 @@ from tests.support.doctor_stack import (
     CONFIGURATION,
     DEPLOYMENT,
     FUNCTION,
+    LAMBDA,
     ORDERS,
     list_sources,
     policy,
@@ -85,7 +87,7 @@ def found_in(
     deployment: Deployment, source: EventSource = SOURCE, rules: tuple[tuple[str, str], ...] = ()
 ) -> list[Finding]:
     options = Options(CONFIGURATION.options.backends, (source,), CONFIGURATION.options.services)
-    return problems(deployment, replace(CONFIGURATION, options=options, trusted_queues=rules))
+    return problems(deployment, replace(CONFIGURATION, options=options, trusted_sources=rules))
 
 
 def test_right_stack_with_a_queue_has_no_fault() -> None:
@@ -115,11 +117,17 @@ FAULTS: Final[dict[str, tuple[Deployment, str, str, str]]] = {
         "event source mapping 9f",
         "it sends the quarantine quarantine of orders to the bridge",
     ),
-    "a stream": (
-        stack(MAPPING, replace(OTHER, source="arn:aws:kinesis:eu-west-1:1:stream/s")),
+    "a topic of Kafka": (
+        stack(MAPPING, replace(OTHER, source="arn:aws:kafka:eu-west-1:1:cluster/c/1")),
         "error",
         "event sources",
-        "arn:aws:kinesis:eu-west-1:1:stream/s",
+        "arn:aws:kafka:eu-west-1:1:cluster/c/1",
+    ),
+    "a stream without an event source": (
+        stack(MAPPING, replace(OTHER, source="arn:aws:kinesis:eu-west-1:1:stream/s")),
+        "error",
+        "event source mapping 9f",
+        "it sends the stream s to the bridge, and bridge.toml has no [[event_source]] for it",
     ),
     "a short visibility timeout": (
         stack(queue=replace(QUEUE, visibility=30.0)),
@@ -137,9 +145,27 @@ FAULTS: Final[dict[str, tuple[Deployment, str, str, str]]] = {
         stack(quarantine=replace(QUARANTINE, retention=60.0)),
         "warning",
         "queue quarantine",
-        "MessageRetentionPeriod is 60 s, and that of orders, whose messages it keeps, 345600 s",
+        "it is a quarantine, and MessageRetentionPeriod is 60 s",
     ),
     "no such queue": (stack(queue=None), "error", "queue orders", "no such queue"),
+    "the quarantine is the dead-letter queue": (
+        stack(queue=replace(QUEUE, redrive=Redrive(QUARANTINE.arn, 5))),
+        "warning",
+        "queue orders",
+        "its dead-letter queue is also the quarantine of orders",
+    ),
+    "a second function receives its messages": (
+        replace(stack(), rivals=((SOURCE.arn, ("7a",)),)),
+        "warning",
+        "event source mapping 7a",
+        "it receives messages of orders, as the bridge does",
+    ),
+    "the mappings of the queue are unread": (
+        replace(stack(), rivals=((SOURCE.arn, Unread("lambda:ListEventSourceMappings", SOURCE.arn, "Denied")),)),
+        "unknown",
+        "queue orders",
+        "could not be read: Denied",
+    ),
     "a key without a right": (
         stack(queue=replace(QUEUE, key="arn:aws:kms:eu-west-1:1:key/2")),
         "error",
@@ -265,10 +291,28 @@ def test_every_property_of_a_mapping_is_read() -> None:
         "State": "Disabled",
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
         "FilterCriteria": {"Filters": [{"Pattern": "{}"}]},
+        "MaximumRetryAttempts": 3,
+        "MaximumRecordAgeInSeconds": 60,
+        "BisectBatchOnFunctionError": True,
+        "TumblingWindowInSeconds": 30,
+        "DestinationConfig": {"OnFailure": {"Destination": DEAD.arn}},
     }
     with RecordedAws([list_sources(BRIDGE, written)]) as recorded:
         (found,) = read_event_sources(Aws(recorded.client), [BRIDGE])  # type: ignore[misc]  # it is no Unread
-    assert found == SourceMapping(UUID, SOURCE.arn, 5, 2.0, reports=True, filters=True, enabled=False)
+    assert found == SourceMapping(
+        UUID,
+        SOURCE.arn,
+        5,
+        2.0,
+        reports=True,
+        filters=True,
+        enabled=False,
+        retries=3,
+        max_age=60,
+        bisects=True,
+        tumbling=30.0,
+        destination=DEAD.arn,
+    )
 
 
 @pytest.mark.parametrize(
@@ -308,6 +352,14 @@ def test_queue_is_read_with_its_policies(aws: AwsServer) -> None:
     elsewhere = read_queue(reader, SOURCE.arn.replace(REGION, "us-east-1"), BRIDGE)
     assert isinstance(elsewhere, Unread)
     assert elsewhere.out_of_reach
+
+
+def test_mappings_of_other_functions_on_the_queue_are_read() -> None:
+    functions = (f"{LAMBDA}:other", BRIDGE.qualified, BRIDGE.arn, f"{LAMBDA}:bridge2")
+    mappings = [{"UUID": f"{place}{UUID[1:]}", "FunctionArn": one} for place, one in enumerate(functions)]
+    answer, asked = {"EventSourceMappings": mappings}, {"EventSourceArn": SOURCE.arn}
+    with RecordedAws([Recording("lambda", "list_event_source_mappings", asked, answer)]) as recorded:
+        assert read_rivals(Aws(recorded.client), SOURCE.arn, BRIDGE) == (f"0{UUID[1:]}", f"3{UUID[1:]}")
 
 
 def test_source_function_of_another_region_is_not_read() -> None:

@@ -31,7 +31,6 @@ from lattice_bridge.deployment.doctor.read import (
     Aws,
     read_aliases,
     read_created,
-    read_event_sources,
     read_function,
     read_groups,
     read_map_modified,
@@ -40,9 +39,10 @@ from lattice_bridge.deployment.doctor.read import (
     read_service,
     read_urls,
 )
+from lattice_bridge.deployment.doctor.read_sources import read_event_sources
 from lattice_bridge.deployment.iam.access import granted
 from lattice_bridge.deployment.iam.policy import ConditionValue, read_policy
-from lattice_bridge.deployment.queues.facts import SourceMapping
+from lattice_bridge.deployment.sources.facts import SourceMapping
 from tests.support.aws_server import REGION, AwsServer
 from tests.support.doctor_stack import (
     ACCOUNT,

@@ -25,7 +25,7 @@ from lattice_bridge.deployment.doctor.facts import (
 )
 from lattice_bridge.deployment.doctor.read import MOST_VERSIONS, Aws
 from lattice_bridge.deployment.doctor.run import NoSuchFunction, findings_of, read_deployment
-from lattice_bridge.deployment.queues.facts import SourceMapping
+from lattice_bridge.deployment.sources.facts import SourceMapping
 from tests.support.aws_server import AwsServer
 from tests.support.doctor_stack import (
     ACCOUNT,
@@ -56,6 +56,9 @@ from tests.support.recorded_aws import RecordedAws, Recording, client
 UUID = "14e0db71-5d35-4eb5-b481-8945cf9d10c2"
 
 
+MOTO = ("dynamodb", "events", "iam", "kinesis", "s3", "sqs", "ssm")
+
+
 def configured(text: str = TOML) -> Configuration:
     document = parse_document(text)
     return read_configuration(Path("bridge.toml"), document, TenantMap.from_document(document))
@@ -70,7 +73,7 @@ def read(
 ) -> Deployment:
     """The recorded stack, with some answers replaced."""
     with RecordedAws((*RECORDED, *others)) as recorded:
-        aws = Aws(lambda one: client(one, moto.url) if one in ("iam", "s3", "sqs", "ssm") else recorded.client(one))
+        aws = Aws(lambda one: client(one, moto.url) if one in MOTO else recorded.client(one))
         return read_deployment(aws, name, configured(configuration_text), account=ACCOUNT, service=service)
 
 
@@ -250,6 +253,80 @@ def test_queues_of_the_configuration_are_read_and_judged(roles: AwsServer) -> No
             "error",
             f"event source mapping {UUID}",
             "its FunctionResponseTypes do not contain ReportBatchItemFailures",
+        ),
+    ]
+
+
+STREAMS = f"""
+[[event_source]]
+arn = "arn:aws:kinesis:eu-west-1:{ACCOUNT}:stream/run-clicks"
+function = "orders:live"
+on_poison = "block"
+
+[[event_source]]
+arn = "arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table/run-orders"
+function = "orders:live"
+claim = {{ from = "image", name = "owner" }}
+on_poison = "block"
+
+[[event_source]]
+arn = "arn:aws:events:eu-west-1:{ACCOUNT}:event-bus/run-shop"
+function = "orders:live"
+claim = {{ from = "detail", path = ["tenant"] }}
+
+[[rule]]
+id = "clicks"
+source = "arn:aws:kinesis:eu-west-1:{ACCOUNT}:stream/run-clicks"
+tenant = "blue"
+
+[[rule]]
+id = "shop"
+source = "arn:aws:events:eu-west-1:{ACCOUNT}:event-bus/run-shop"
+detail_type = "order"
+tenant = "blue"
+accept_risk = "only our shop writes this detail type"
+"""
+
+
+def test_streams_and_buses_of_the_configuration_are_read_and_judged(roles: AwsServer) -> None:
+    """Trap E2: a rule for a part of the bus's events trusts every publisher of the bus."""
+    kinesis, events = client("kinesis", roles.url), client("events", roles.url)
+    kinesis.create_stream(StreamName="run-clicks", ShardCount=1)
+    events.create_event_bus(Name="run-shop")
+    open_bus = policy({"Sid": "a", "Effect": "Allow", "Principal": "*", "Action": "events:PutEvents", "Resource": "*"})
+    events.put_permission(EventBusName="run-shop", Policy=json.dumps(open_bus))
+    events.put_rule(Name="sales", EventBusName="run-shop", EventPattern='{"source": ["shop"]}')
+    target = {"Id": "a", "Arn": BRIDGE.qualified, "InputPath": "$.detail"}
+    events.put_targets(Rule="sales", EventBusName="run-shop", Targets=[target])
+    clicks = f"arn:aws:kinesis:eu-west-1:{ACCOUNT}:stream/run-clicks"
+    mapping = {
+        "UUID": UUID,
+        "EventSourceArn": clicks,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "BatchSize": 1,
+    }
+    text = TOML + STREAMS
+    found = read(roles, list_sources(BRIDGE, mapping), configuration_text=text)
+    subjects = ("stream ", "table ", "event bus ", "rule ", "event source mapping", "bridge:live")
+    told = [
+        (one.level, one.subject, one.actual)
+        for one in findings_of(found, configured(text))
+        if one.level != "ok" and one.subject.startswith(subjects)
+    ]
+    assert told == [
+        ("error", "table run-orders", "no such table"),
+        (
+            "warning",
+            f"event source mapping {UUID}",
+            "it has neither MaximumRetryAttempts nor MaximumRecordAgeInSeconds",
+        ),
+        ("error", "table run-orders", "no event source mapping sends the table run-orders to the bridge"),
+        ("error", "rule sales", "InputPath rewrites the event before the bridge"),
+        ("error", "bridge:live", "it has no OnFailure destination, and receives events of run-shop as bridge:live"),
+        (
+            "warning",
+            "event bus run-shop",
+            "everyone may send events to it, and the rule shop of bridge.toml names no account",
         ),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from lattice_bridge.local.plan.event_buses import EventBus, EventRule
 from lattice_bridge.local.plan.event_target import read_target
 from lattice_bridge.local.sources.template_buses import TemplateBuses
-from tests.support.virtual_buses import FUNCTION, World, queue_arn
+from tests.support.virtual_buses import ACCOUNT, FUNCTION, World, queue_arn
 
 if TYPE_CHECKING:
     import pytest
@@ -37,6 +38,14 @@ def test_buses_and_rules_of_the_template_are_made() -> None:
     assert (rule.arn, list(rule.targets)) == ("arn:aws:events:us-east-1:999988887777:rule/orders/placed", ["worker"])
     hourly = world.buses.rule("hourly", None)
     assert (hourly.state, hourly.next) == ("DISABLED", None)
+
+
+def test_event_has_the_account_of_a_deployed_bus_whose_arn_its_bus_has() -> None:
+    """A rule of the map with `event_account` then allows it here, as on AWS."""
+    world, _ = made()
+    for bus in ("orders", ARN, None):
+        world.put(source="other", bus=bus)
+    assert [json.loads(event.text)["account"] for event, _ in world.lost] == ["999988887777", "999988887777", ACCOUNT]
 
 
 def test_change_of_the_template_changes_and_deletes_its_own_rules_only() -> None:

@@ -131,7 +131,7 @@ class EventBuses:
     """The buses of a stack.
 
     Args:
-        region, account: of the ARNs and of the events.
+        region, account: of the ARNs and of the events; those of a bus with the ARN of a deployed one have its account.
         deliveries: take the events for targets.
         observer: takes the events that reach no target.
         clock: seconds since the epoch.
@@ -320,7 +320,7 @@ class EventBuses:
             raise EntryRefused("NotAuthorizedForSourceException", "Not authorized for the source.")
         detail = _detail(str(entry.detail))
         bus = self.find(entry.bus)
-        written = self._written(source, detail_type, detail, entry.time, entry.resources)
+        written = self._written(bus, source, detail_type, detail, entry.time, entry.resources)
         event = _event((entry.bus or DEFAULT_BUS) if bus is None else bus.name, written, entry.trace_header)
         if bus is None:
             self._observer.event_lost(event, "there is no such bus")
@@ -330,6 +330,7 @@ class EventBuses:
 
     def _written(
         self,
+        bus: Bus | None,
         source: str,
         detail_type: str,
         detail: Mapping[str, Any],
@@ -340,7 +341,9 @@ class EventBuses:
             id=str(uuid.uuid4()),
             detail_type=detail_type,
             source=source,
-            account=self._account,
+            account=self._account
+            if bus is None
+            else bus.arn.split(":")[4],  # that of a deployed bus, if it has its ARN
             time=_time(self._now() if at is None else at),
             region=self._region,
             resources=tuple(resources),
@@ -390,7 +393,7 @@ class EventBuses:
             if rule.next is None or rule.schedule is None or rule.next > now:
                 continue
             at, rule.next = rule.next, rule.schedule.after(now, rule.since)  # a machine that slept runs it once
-            written = self._written("aws.events", "Scheduled Event", {}, at, [rule.arn])
+            written = self._written(bus, "aws.events", "Scheduled Event", {}, at, [rule.arn])
             with suppress(EntryRefused):  # a schedule has no sender that could be told
                 self._send(rule, _event(DEFAULT_BUS, written, None), written)
 
