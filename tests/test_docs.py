@@ -393,12 +393,16 @@ def test_costs_of_a_queue_add_up() -> None:
         assert sum(float(row[column]) for row in items) == pytest.approx(float(total))
 
 
-def test_snippet_of_a_queue_fits_the_template() -> None:
+@pytest.mark.parametrize(
+    ("heading", "parameter"),
+    [("Queues", {"Queue": "standard"}), ("Streams", {"Stream": "kinesis"}), ("Event buses", {"Bus": "classic"})],
+)
+def test_snippet_of_a_source_fits_the_template(heading: str, parameter: dict[str, str]) -> None:
     """The map of the repository with the snippet, and the template with the parameter."""
-    section = OPERATIONS.partition("\n## Queues\n")[2].partition("\n## ")[0]
+    section = OPERATIONS.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     (snippet,) = blocks(section, "toml")
     options = Settings.from_text((ROOT / "bridge.toml").read_text(encoding="utf-8") + snippet).options
-    assert template_findings(ROOT / "template.yaml", options, {"Queue": "standard"}, "us-east-1") == []
+    assert template_findings(ROOT / "template.yaml", options, parameter, "us-east-1") == []
 
 
 def test_log_lines_have_the_size_in_the_cost_example(tmp_path: Path) -> None:

@@ -362,6 +362,31 @@ def test_stream_and_bus_are_made_only_if_they_are_wanted(option: str, value: str
     assert all(option in name for name in added)
 
 
+SOURCES: Final = {
+    "Stream": ("kinesis", "arn:aws:kinesis:us-east-1:111122223333:stream/clicks", "clicks-quarantine"),
+    "Bus": ("classic", "arn:aws:events:us-east-1:111122223333:event-bus/orders", "orders-bus-quarantine"),
+    "Queue": ("fifo", "arn:aws:sqs:us-east-1:111122223333:orders.fifo", "orders-quarantine.fifo"),
+}
+"""Parameter → its value, the ARN of the source that it makes, and the name of the source's quarantine."""
+
+
+@pytest.mark.parametrize("key", [{}, {"DataKeyArn": CHANGED["DataKeyArn"]}, CHANGED], ids=["own", "key", "changed"])
+@pytest.mark.parametrize("names", [["Stream"], ["Bus"], list(SOURCES)], ids="+".join)
+def test_stream_and_bus_have_no_findings(names: list[str], key: dict[str, str]) -> None:
+    sources = [
+        EventSource(arn, "counter-isolated:live", quarantine=f"arn:aws:sqs:us-east-1:111122223333:{quarantine}")
+        for _, arn, quarantine in (SOURCES[name] for name in names)
+    ]
+    parameters = {name: SOURCES[name][0] for name in names} | key
+    assert template_findings(TEMPLATE, replace(options(), event_sources=tuple(sources)), parameters, REGION) == []
+
+
+def test_stream_and_bus_without_an_event_source_are_errors() -> None:
+    """Trap E5: the bridge refuses what they send."""
+    found = template_findings(TEMPLATE, options(), {"Stream": "kinesis", "Bus": "classic"}, REGION)
+    assert {one.subject for one in found if one.level == "error"} >= {"BusPermission", "StreamMapping", "BusRule"}
+
+
 def test_mapping_of_the_stream_ends_what_fails() -> None:
     """Trap E13, E22: without each of these, a record is lost, or it holds up its shard until it expires."""
     found = template(Stream="kinesis").resources
