@@ -164,6 +164,15 @@ def test_key_of_a_backend_is_documented(field: str) -> None:
     assert f"| `{field}` |" in REFERENCE
 
 
+def test_settings_that_streams_md_tells_to_write_are_those_of_the_template() -> None:
+    text = (ROOT / "docs" / "streams.md").read_text(encoding="utf-8")
+    (settings,) = blocks(text, "yaml")
+    own = yaml.safe_load(re.sub(r"!GetAtt [\w.]+", "of the template", settings))
+    mapping = resources_of("Resources")["StreamMapping"]["Properties"]
+    assert own.pop("DestinationConfig").keys() == mapping["DestinationConfig"].keys() == {"OnFailure"}
+    assert own == {name: mapping[name] for name in own}
+
+
 @pytest.mark.parametrize("field", EventSource.__slots__)
 def test_key_of_an_event_source_is_documented(field: str) -> None:
     rows = REFERENCE.partition("| `[[event_source]]` |")[2].partition("\n| `[")[0]
@@ -384,12 +393,16 @@ def test_costs_of_a_queue_add_up() -> None:
         assert sum(float(row[column]) for row in items) == pytest.approx(float(total))
 
 
-def test_snippet_of_a_queue_fits_the_template() -> None:
+@pytest.mark.parametrize(
+    ("heading", "parameter"),
+    [("Queues", {"Queue": "standard"}), ("Streams", {"Stream": "kinesis"}), ("Event buses", {"Bus": "classic"})],
+)
+def test_snippet_of_a_source_fits_the_template(heading: str, parameter: dict[str, str]) -> None:
     """The map of the repository with the snippet, and the template with the parameter."""
-    section = OPERATIONS.partition("\n## Queues\n")[2].partition("\n## ")[0]
+    section = OPERATIONS.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     (snippet,) = blocks(section, "toml")
     options = Settings.from_text((ROOT / "bridge.toml").read_text(encoding="utf-8") + snippet).options
-    assert template_findings(ROOT / "template.yaml", options, {"Queue": "standard"}, "us-east-1") == []
+    assert template_findings(ROOT / "template.yaml", options, parameter, "us-east-1") == []
 
 
 def test_log_lines_have_the_size_in_the_cost_example(tmp_path: Path) -> None:

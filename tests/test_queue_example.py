@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import tomllib
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
@@ -18,21 +16,12 @@ from lattice_bridge.deployment.checks.run import template_findings
 from lattice_bridge.message import Caller, Sender
 from lattice_bridge.tenancy.decide import decide
 from lattice_bridge.tenancy.subject import Subject
+from tests.support.modules import module
 from tests.support.paths import ROOT
 
 FOLDER: Final = ROOT / "examples" / "queue"
 TEXT: Final = (FOLDER / "bridge.toml").read_text(encoding="utf-8")
 ORDERS: Final = "arn:aws:sqs:us-east-1:123456789012:orders.fifo"
-
-
-def module(path: Path) -> ModuleType:
-    """A file of the example, imported anew."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
 
 
 @pytest.mark.parametrize("parameters", [{}, {"AWS::AccountId": "123456789012", "AWS::Region": "us-east-1"}])

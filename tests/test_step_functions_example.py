@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import tomllib
@@ -19,6 +18,7 @@ from lattice_bridge.deployment.checks.run import template_findings
 from lattice_bridge.message import Caller, Sender
 from lattice_bridge.tenancy.decide import decide
 from lattice_bridge.tenancy.subject import Subject
+from tests.support.modules import module
 from tests.support.paths import ROOT
 
 FOLDER: Final = ROOT / "examples" / "step-functions"
@@ -115,12 +115,7 @@ class Steps:
 
 
 def app() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("app", FOLDER / "src" / "orders" / "app.py")
-    assert spec is not None
-    assert spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
+    return module(FOLDER / "src" / "orders" / "app.py")
 
 
 def record(quantity: int, **more: str) -> dict[str, Any]:

@@ -85,8 +85,8 @@ def test_cfn_lint_accepts_every_template(tmp_path: Path) -> None:
     projects = [written_by_init(tmp_path, version) for version in ("V1", "V2")]
     wrong = tmp_path / "wrong.yaml"  # found after the others, so all of them are read
     wrong.write_text("Resources: {Topic: {Type: AWS::SNS::Topic, Properties: {Wrong: a}}}\n")
-    example = ROOT / "examples" / "queue" / "template.yaml"
-    found = lint(TEMPLATE, tmp_path / "translated.json", example, *projects, wrong)
+    examples = [ROOT / "examples" / name / "template.yaml" for name in ("events", "queue", "streams")]
+    found = lint(TEMPLATE, tmp_path / "translated.json", *examples, *projects, wrong)
     places = re.findall(r"^(\S+):\d+:\d+$", found.stdout, re.MULTILINE)
     assert (places, found.stderr) == ([str(wrong)], "")
 
@@ -346,6 +346,111 @@ def test_alarms_of_the_queue_watch_its_own_metrics() -> None:
         ("LatticeBridge", "Failed", "Source", "orders"),
     }
     assert all(one["AlarmDescription"].count(". ") >= 1 for one in found)  # what it means, and what to do
+
+
+# ---- the stream and the event bus -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "kind"),
+    [("Stream", "kinesis", "AWS::Kinesis::Stream"), ("Bus", "classic", "AWS::Events::EventBus")],
+)
+def test_stream_and_bus_are_made_only_if_they_are_wanted(option: str, value: str, kind: str) -> None:
+    assert template().of_type(kind) == []
+    added = set(template(**{option: value}).resources) - set(template().resources)
+    assert {template(**{option: value}).resources[name].type for name in added} >= {"AWS::CloudWatch::Alarm", kind}
+    assert all(option in name for name in added)
+
+
+SOURCES: Final = {
+    "Stream": ("kinesis", "arn:aws:kinesis:us-east-1:111122223333:stream/clicks", "clicks-quarantine"),
+    "Bus": ("classic", "arn:aws:events:us-east-1:111122223333:event-bus/orders", "orders-bus-quarantine"),
+    "Queue": ("fifo", "arn:aws:sqs:us-east-1:111122223333:orders.fifo", "orders-quarantine.fifo"),
+}
+"""Parameter → its value, the ARN of the source that it makes, and the name of the source's quarantine."""
+
+
+@pytest.mark.parametrize("key", [{}, {"DataKeyArn": CHANGED["DataKeyArn"]}, CHANGED], ids=["own", "key", "changed"])
+@pytest.mark.parametrize("names", [["Stream"], ["Bus"], list(SOURCES)], ids="+".join)
+def test_stream_and_bus_have_no_findings(names: list[str], key: dict[str, str]) -> None:
+    sources = [
+        EventSource(arn, "counter-isolated:live", quarantine=f"arn:aws:sqs:us-east-1:111122223333:{quarantine}")
+        for _, arn, quarantine in (SOURCES[name] for name in names)
+    ]
+    parameters = {name: SOURCES[name][0] for name in names} | key
+    assert template_findings(TEMPLATE, replace(options(), event_sources=tuple(sources)), parameters, REGION) == []
+
+
+def test_stream_and_bus_without_an_event_source_are_errors() -> None:
+    """Trap E5: the bridge refuses what they send."""
+    found = template_findings(TEMPLATE, options(), {"Stream": "kinesis", "Bus": "classic"}, REGION)
+    assert {one.subject for one in found if one.level == "error"} >= {"BusPermission", "StreamMapping", "BusRule"}
+
+
+def test_mapping_of_the_stream_ends_what_fails() -> None:
+    """Trap E13, E22: without each of these, a record is lost, or it holds up its shard until it expires."""
+    found = template(Stream="kinesis").resources
+    mapping = found["StreamMapping"].properties
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert (mapping["MaximumRetryAttempts"], mapping["MaximumRecordAgeInSeconds"]) == (10, 86_400)
+    assert mapping["DestinationConfig"]["OnFailure"]["Destination"] == found["StreamFailureQueue"].arn
+    assert mapping["MaximumRecordAgeInSeconds"] < found["SourceStream"].properties["RetentionPeriodHours"] * 3600
+
+
+def test_events_that_fail_and_those_that_were_not_delivered_have_a_queue_each() -> None:
+    """Trap E6: the rule's queue gets no event on which the bridge failed."""
+    found = template(Bus="classic").resources
+    (target,) = found["BusRule"].properties["Targets"]
+    assert target["DeadLetterConfig"] == {"Arn": found["BusDeadLetterQueue"].arn}
+    assert target.keys() == {"Id", "Arn", "DeadLetterConfig"}
+    failures = found["BusFailures"].properties
+    assert failures["DestinationConfig"]["OnFailure"]["Destination"] == found["BusFailureQueue"].arn
+    assert failures["Qualifier"] == "live"
+    assert found["BusPermission"].properties["SourceArn"] == found["BusRule"].arn
+
+
+@pytest.mark.parametrize(("option", "value"), [("Stream", "kinesis"), ("Bus", "classic")])
+def test_queues_of_stream_and_bus_keep_what_a_person_has_to_read(option: str, value: str) -> None:
+    found = template(**{option: value}, DataKeyArn=CHANGED["DataKeyArn"])
+    queues = {one.id: one.properties for one in found.of_type("AWS::SQS::Queue") if one.id != "FailureQueue"}
+    assert {one["MessageRetentionPeriod"] for one in queues.values()} == {1_209_600}
+    keys = {name: one.get("KmsMasterKeyId") for name, one in queues.items()}
+    assert keys.pop("BusDeadLetterQueue", None) is None  # EventBridge could not use the key
+    assert set(keys.values()) == {CHANGED["DataKeyArn"]}
+
+
+def test_bridge_may_do_no_more_with_stream_and_bus_than_it_has_to() -> None:
+    role = template(Stream="kinesis", Bus="classic").resources["BridgeRole"]
+    policies = {one["PolicyName"]: one["PolicyDocument"]["Statement"] for one in role.properties["Policies"]}
+    reads, writes = policies["stream"]
+    assert {action.partition(":")[0] for action in reads["Action"]} == {"kinesis"}
+    assert not any(re.search("Put|Create|Delete|Update|Split|Merge", action) for action in reads["Action"])
+    assert reads["Resource"].endswith(":stream/clicks")
+    (sends,) = policies["bus"]
+    assert {one["Action"] for one in (writes, sends)} == {"sqs:SendMessage"}
+    assert [arn.rpartition(":")[2] for one in (writes, sends) for arn in one["Resource"]] == [
+        *("clicks-quarantine", "clicks-failed", "orders-bus-quarantine", "orders-bus-failed")
+    ]
+
+
+def test_alarms_of_stream_and_bus_watch_their_own_metrics() -> None:
+    found = template(Stream="kinesis", Bus="classic").of_type("AWS::CloudWatch::Alarm")
+    own = [one.properties for one in found if one not in alarms()]
+    watched = {
+        (one["MetricName"], each["Value"])
+        for one in own
+        for each in one.get("Dimensions", ())
+        if each["Name"] not in ("FunctionName", "Resource")
+    }
+    assert watched == {
+        *((metric, source) for metric in ("Quarantined", "Failed") for source in ("stream/clicks", "event-bus/orders")),
+        ("ApproximateNumberOfMessagesVisible", "clicks-failed"),
+        ("ApproximateNumberOfMessagesVisible", "orders-bus-failed"),
+        ("ApproximateNumberOfMessagesVisible", "orders-bus-dead"),
+    }
+    assert {one["MetricName"] for one in own if one.get("Namespace") == "AWS/Lambda"} == {"IteratorAge"}
+    assert all(one["AlarmDescription"].count(". ") >= 1 for one in own)  # what it means, and what to do
 
 
 def test_each_function_has_a_log_group_with_retention() -> None:
