@@ -28,6 +28,7 @@ _OUTSIDE: Final = ("bin/", "../")
 _LEFT_OUT: Final = re.compile(
     r"(?:.*/)?(?:__pycache__/.*|[^/]*\.(?:pyc|pyi|pyx|pxd|[ch])|py\.typed)"
     r"|.*/tests?/.*"
+    r"|pydantic/(?:v1/)?mypy\.py"  # plugins of the type checker
     r"|pycparser/.*"  # cffi reads C declarations with it when a module is built; cryptography's are compiled
     r"|[^/]*\.dist-info/(?!METADATA$|sboms/|(?:licenses/)?[^/]*(?:LICEN[CS]E|NOTICE|COPYING|AUTHORS)[^/]*$).*"
 )

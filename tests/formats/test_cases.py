@@ -286,6 +286,9 @@ ALLOWED: Final = {
     "local/environments/runtime_api.py": "`request_id` in a route of Starlette",
     "local/environments/external.py": "`requestId` of an error that Lambda reports",
     "local/plan/readers/rest_api.py": "`httpMethod` of an integration",
+    "local/aws/async_invokes.py": "`requestContext` of the record of an asynchronous invocation",
+    "local/json_lines.py": "`requestId` in the stack's own log",
+    "local/sources/discarded_records.py": "`requestContext` of the message about discarded records",
     "local/terminal_lines.py": "`requestId` of the bridge's log line",
     "testing/builders.py": "`request_id` is an option of lattice_event",
 }

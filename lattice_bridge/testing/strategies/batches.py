@@ -236,7 +236,7 @@ _DETAILS: Final = st.one_of(
 def _bus(bus: str) -> SearchStrategy[Event]:
     return st.builds(
         eventbridge.write,
-        id=st.uuids().map(str),
+        event_id=st.uuids().map(str),
         detail_type=st.sampled_from(["Order Placed", "Object Created", "Scheduled Event"]),
         source=st.sampled_from(["shop.orders", "shop", "aws.s3", "aws.events", "AWS.s3", "aws", "aws-s3"]),
         account=st.sampled_from(["111122223333", "444455556666"]),
