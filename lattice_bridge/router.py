@@ -61,7 +61,7 @@ _OTHER_CALLER: Final = Misconfigured(
 NOT_ALONE: Final = Misconfigured(
     "source_unsupported", "an enrichment answers for one record. Fix: set the batch size of the pipe's source to 1"
 )
-_NOT_NOW: Final = TimedOut(
+NOT_NOW: Final = TimedOut(
     "no_time_left", f"with the aggregates before it, the batch has over {MOST_PARTS:,} records. It comes again"
 )
 _BEHIND: Final = Unavailable("behind_failed", "an earlier record of its group was reported; nothing was invoked")
@@ -157,7 +157,7 @@ class Router:
         work = _Work(batch, log, deadline, self.sources)
         self._lanes.run(batch.lanes(), partial(self._run, work=work), source.concurrency if source else 1)
         for record in batch.rest:
-            work.report(record, _NOT_NOW)
+            work.report(record, NOT_NOW)
         log.close()
         return work.settled(source)
 
