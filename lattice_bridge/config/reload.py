@@ -108,7 +108,7 @@ class ReloadingHandler:
 
         Raises:
             BridgeError: the source of the event has to keep it, see `Router`. Lambda's runtime prints the frames of an
-                error, which look like a bug of ours. So it has only the one of this method.
+                error, and many look like a crash. So it has only the one of this method.
         """
         self._reload_when_due()
         try:

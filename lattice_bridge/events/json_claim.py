@@ -13,8 +13,8 @@ from typing import Final
 from lattice_bridge.errors import BadRequest
 
 MOST_LEVELS: Final = 500
-"""Levels of a text that is read. Python's reader has room for a thousand, less those of its caller. At the end of the
-room anything fails that happens to run there, such as a callback of the garbage collector."""
+"""Levels of a text that is read. Python's reader takes a thousand, less those of its caller. At the end of the stack,
+anything that happens to run there fails, such as a callback of the garbage collector."""
 
 _BRACKETS: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|([\[{])|([\]}])', re.DOTALL)
 """The strings of a JSON text, and its brackets: an opening one, or a closing one."""
