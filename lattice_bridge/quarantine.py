@@ -110,8 +110,10 @@ def copy_of(record: Record, arn: str, reason: str, tenant: str | None) -> dict[s
     note = {"source": record.source, "id": record.name, "group": group, "reason": reason, "tenant": tenant}
     ours = json.dumps({**note, "hops": _hops_in(_note_of(record)) + 1}, separators=(",", ":"))
     attributes = dict(_attributes(written)) | {ATTRIBUTE: {"DataType": "String", "StringValue": ours}}
-    if len(attributes) > _MAX_ATTRIBUTES or _size(body) + sum(map(_size_of, attributes.items())) > _MAX_BYTES:
-        raise BackendFailed("quarantine_full", "with our attribute, the message would pass what SQS takes")
+    if len(attributes) > _MAX_ATTRIBUTES:
+        raise BackendFailed("quarantine_full", f"with our attribute, the copy has over {_MAX_ATTRIBUTES} attributes")
+    if (size := _size(body) + sum(map(_size_of, attributes.items()))) > _MAX_BYTES:
+        raise BackendFailed("quarantine_full", f"the copy has {size:,} bytes, and SQS takes {_MAX_BYTES:,}")
     message: dict[str, Any] = {"MessageBody": body, "MessageAttributes": attributes}
     if arn.endswith(FIFO):
         ids = {"MessageGroupId": group or record.name, "MessageDeduplicationId": _deduplication_id(record, body)}

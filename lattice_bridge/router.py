@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -61,7 +61,7 @@ _OTHER_CALLER: Final = Misconfigured(
 NOT_ALONE: Final = Misconfigured(
     "source_unsupported", "an enrichment answers for one record. Fix: set the batch size of the pipe's source to 1"
 )
-_NOT_NOW: Final = TimedOut(
+NOT_NOW: Final = TimedOut(
     "no_time_left", f"with the aggregates before it, the batch has over {MOST_PARTS:,} records. It comes again"
 )
 _BEHIND: Final = Unavailable("behind_failed", "an earlier record of its group was reported; nothing was invoked")
@@ -154,10 +154,10 @@ class Router:
         batch = resolved(split(event, log), self.sources.values())
         deadline -= SETTLE_TIME * len(batch.records)
         source = self.sources.get(batch.records[0].source)  # a mapping sends the records of one source
-        work = _Work(batch, log, deadline)
+        work = _Work(batch, log, deadline, self.sources)
         self._lanes.run(batch.lanes(), partial(self._run, work=work), source.concurrency if source else 1)
         for record in batch.rest:
-            work.report(record, _NOT_NOW)
+            work.report(record, NOT_NOW)
         log.close()
         return work.settled(source)
 
@@ -165,7 +165,7 @@ class Router:
         """Processes the records of a lane in order. None is invoked after one that is reported (traps E9, E11)."""
         is_blocked = False
         for record in lane:
-            line = work.log.begin(record.name, record.source, record.receive_count)
+            line = work.begin(record)
             if is_blocked:
                 line.fault = _BEHIND
             else:
@@ -180,7 +180,6 @@ class Router:
         if source is None:
             line.fault = NOT_CONFIGURED
             return
-        line.source = source.arn
         try:
             self._serve(record, source, line, work)
         except Exception as error:
@@ -252,6 +251,7 @@ class _Work:
         batch: its records.
         log: takes the line of each record.
         deadline: on the router's clock.
+        sources: the ARNs of bridge.toml.
         failed: by id, the faults of records that their source must keep.
         enriched: the function's answer, for a pipe's enrichment. An empty list ends the event there.
     """
@@ -259,12 +259,19 @@ class _Work:
     batch: Batch
     log: BatchLog
     deadline: float
+    sources: Container[str] = ()
     failed: dict[str, BridgeError] = field(default_factory=dict)
     enriched: Any = field(default_factory=list)
 
+    def begin(self, record: Record) -> RecordLog:
+        """Begins the line of a record."""
+        line = self.log.begin(record.name, record.source, record.receive_count)
+        line.source = record.source if record.source in self.sources else None
+        return line
+
     def report(self, record: Record, fault: BridgeError) -> None:
         """Reports a record that is not processed."""
-        line = self.log.begin(record.name, record.source, record.receive_count)
+        line = self.begin(record)
         line.fault = fault
         self.failed.setdefault(record.id, fault)
         self.log.end(line)

@@ -142,7 +142,7 @@ class RecordLog(_Steps):
         id: by which the source learns that the record failed; None for an event whose records have none.
         queue: the ARN in the record; None for such an event.
         receive_count: how often the source has delivered it, about; None if the record does not contain it.
-        source: the ARN of its `[[event_source]]`, once it is found.
+        source: the ARN of its `[[event_source]]`; None if bridge.toml has none for it.
         decision: None until the tenant is decided.
         function: that is about to be invoked.
         lambda_request_id: Lambda's id of the last invocation; empty if Lambda did not answer. Untrusted.

@@ -134,6 +134,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *(
             "local",
             "local/aws",
+            "local/aws/dynamodb",
             "local/aws/sqs",
             "local/environments",
             "local/front/exchange",

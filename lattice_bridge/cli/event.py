@@ -228,7 +228,7 @@ def seen_record(record: Record) -> Document:
 
 def _length(record: Record) -> int | None:
     if record.service == "kinesis":
-        return None if (data := kinesis.data_of(record)) is None else len(data)
+        return None if record.data is None else len(record.data)
     body = record.content.get("body")
     return len(body.encode("utf-8", "surrogatepass")) if isinstance(body, str) else None
 

@@ -64,6 +64,9 @@ UNKNOWN: Final[Mapping[str, None]] = dict.fromkeys(
     )
 )
 """The keys of an explanation as JSON. Each explanation has all of them; what was not read is null."""
+_DRAWN: Final = 20
+"""Records of an event that are shown on a terminal."""
+
 RECORDS: Final = "records"
 """The key of the explanations of an event with records."""
 
@@ -162,14 +165,24 @@ def explain(
 def _print(documents: list[Document], header: str, *, is_batch: bool, as_json: bool) -> None:
     if as_json:
         show.say_json({RECORDS: documents} if is_batch else documents[0])
-        return
-    for number, document in enumerate(documents):
-        if number:
-            show.draw("") if show.is_terminal() else show.say()
-        if show.is_terminal():
-            show.draw(show.picture(_facts(document, header)))
-        else:
+    elif show.is_terminal():
+        _draw(documents, header)
+    else:
+        for number, document in enumerate(documents):
+            if number:
+                show.say()
             show.say_document(document)
+
+
+def _draw(documents: list[Document], header: str) -> None:
+    """Draws the explanations, a few of many: an aggregate may have 10,000 records."""
+    for number, document in enumerate(documents[:_DRAWN]):
+        if number:
+            show.draw("")
+        show.draw(show.picture(_facts(document, header)))
+    if rest := documents[_DRAWN:]:
+        refused = sum(not one["allowed"] for one in rest)
+        show.draw("", f"and {show.counted(len(rest), 'more record')}, {refused} of them refused: --json lists all")
 
 
 def _of_description(
@@ -237,12 +250,11 @@ def _flag(name: str) -> str:
 
 def _of_batch(event: Any, tenant_map: TenantMap, sources: Sources) -> list[Document]:
     try:
-        records = sources.records_in(event)
+        batch = sources.batch_in(event)
     except BridgeError as refusal:
         unread = {**UNREAD, "outcome": "raised", "permanent": is_permanent(refusal)}
         return [{**_refused(refusal), "status": None, "record": unread}]
-    is_alone = len(records) == 1
-    explained = (sources.explain(one, tenant_map.rules, tenant_map.find, is_alone=is_alone) for one in records)
+    explained = sources.explain_batch(batch, tenant_map.rules, tenant_map.find)
     return [_of_record(one, tenant_map, sources) for one in explained]
 
 

@@ -81,7 +81,7 @@ def _git(name: str, words: list[str], given: str = "") -> bytes:
     # A partial clone fetches an object that is missing, with a command that the repository's own settings choose.
     command = ["git", "-c", "protocol.allow=never", *words]
     try:
-        done = subprocess.run(  # noqa: S603 - a list of our own words; the name is on stdin
+        done = subprocess.run(  # noqa: S603 - a list of fixed words; the name is on stdin
             command, input=os.fsencode(given), capture_output=True, timeout=SECONDS, check=False, env=environ
         )
     except FileNotFoundError as error:

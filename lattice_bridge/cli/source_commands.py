@@ -21,6 +21,7 @@ from lattice_bridge.deployment.cloudformation.values import ACCOUNT
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.events.batch import batch_of
 from lattice_bridge.local.aws.access_keys import DEVELOPER_KEY, AccessKey
+from lattice_bridge.local.aws.dynamodb.tables import is_installed
 from lattice_bridge.local.aws.invoke_checks import LambdaError
 from lattice_bridge.local.aws.lambda_service import find_function
 from lattice_bridge.local.definition import Definition
@@ -79,14 +80,18 @@ class _Attempt:
     reason: str = ""
 
 
-def source_commands(definition: Definition, aws_url: str) -> Iterator[str]:
+def source_commands(
+    definition: Definition, aws_url: str, has_tables: Callable[[], bool] = is_installed
+) -> Iterator[str]:
     """Gives commands to paste.
 
     Args:
         definition: of the stack.
         aws_url: of the AWS endpoint.
+        has_tables: whether this machine can serve tables. If it cannot, that is a problem of its own.
     """
-    kinds = [list(readers_of(definition, aws_url)) for readers_of in (_of_queues, _of_streams, _of_tables, _of_buses)]
+    served = [_of_queues, _of_streams, *([_of_tables] if has_tables() else []), _of_buses]
+    kinds = [list(readers_of(definition, aws_url)) for readers_of in served]
     reached = [[reader for reader in readers if reader.function is not None][:_MOST] for readers in kinds]
     if not any(reached):  # the last queue is not a dead-letter queue, if there is another
         reached = [readers[-1:] for readers in kinds]

@@ -104,9 +104,17 @@ class ReloadingHandler:
         self._reload_when_due()
 
     def __call__(self, event: object, context: object) -> dict[str, Any]:
-        """Serves one request."""
+        """Serves one request.
+
+        Raises:
+            BridgeError: the source of the event has to keep it, see `Router`. Lambda's runtime prints the frames of an
+                error, and many look like a crash. So it has only the one of this method.
+        """
         self._reload_when_due()
-        return self._serving(event, context)
+        try:
+            return self._serving(event, context)
+        except BridgeError as error:
+            raise error.without_frames()  # no crash: an error makes Lambda deliver the event again
 
     def _forget_reload(self) -> None:
         self._lock, self._is_reloading = threading.Lock(), False

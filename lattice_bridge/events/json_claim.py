@@ -6,10 +6,36 @@ Rule: a text that two readers could read differently is refused: a member that o
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Final
 
 from lattice_bridge.errors import BadRequest
+
+MOST_LEVELS: Final = 500
+"""Levels of a text that is read. Python's reader takes a thousand, less those of its caller. At the end of the stack,
+anything that happens to run there fails, such as a callback of the garbage collector."""
+
+_BRACKETS: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|([\[{])|([\]}])', re.DOTALL)
+"""The strings of a JSON text, and its brackets: an opening one, or a closing one."""
+_STEPS: Final = {None: 0, 1: 1, 2: -1}
+"""The group of `_BRACKETS` that matched → the levels that it adds."""
+
+
+def is_too_deep(text: str) -> bool:
+    """Whether a JSON text has more than `MOST_LEVELS` objects and lists within one another.
+
+    >>> is_too_deep("[" * MOST_LEVELS + "]" * MOST_LEVELS), is_too_deep("[" * MOST_LEVELS + "{}")
+    (False, True)
+    """
+    if text.count("[") + text.count("{") <= MOST_LEVELS:  # nearly always
+        return False
+    levels = 0
+    for found in _BRACKETS.finditer(text):
+        levels += _STEPS[found.lastindex]
+        if levels > MOST_LEVELS:
+            return True
+    return False
 
 
 def value_in(text: str | bytes, path: Iterable[str]) -> object:
@@ -23,12 +49,14 @@ def value_in(text: str | bytes, path: Iterable[str]) -> object:
         path: names of members.
 
     Raises:
-        BadRequest: `claim_unreadable`: the text is not JSON in which every member has one value, or a member on the
-            path occurs in another spelling as well.
+        BadRequest: `claim_unreadable`: the text is not JSON in which every member has one value, it has more than
+            `MOST_LEVELS` levels, or a member on the path occurs in another spelling as well.
     """
     try:
         # Decoded here: json would also guess UTF-16, which is no JSON for others.
         written = text.decode() if isinstance(text, bytes) else text
+        if is_too_deep(written):
+            raise BadRequest("claim_unreadable", f"the body has more than {MOST_LEVELS} levels")
         value = _DECODER.decode(written)
     except (ValueError, RecursionError) as error:
         raise BadRequest("claim_unreadable", "the body is not JSON, or a member occurs twice in it") from error

@@ -48,8 +48,9 @@ def _record(index: int, found: object) -> Record:
     key = fields.get("partitionKey")
     # A record that cannot be used keeps its place in the order: later ones of its key must not overtake it.
     group = key if isinstance(key, str) and key else None
-    fault = malformed("partitionKey", _SERVICE) if group is None else _fault(fields)
-    return Record(_NAME, number, stream_of(arn), content, group=group, fault=fault)
+    data = _decoded(fields.get("data"))
+    fault = malformed("partitionKey", _SERVICE) if group is None else _fault(data)
+    return Record(_NAME, number, stream_of(arn), content, group=group, data=data, fault=fault)
 
 
 def _fields(content: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -62,13 +63,7 @@ def stream_of(arn: str) -> str:
     return arn.partition("/consumer/")[0]
 
 
-def data_of(record: Record) -> bytes | None:
-    """The data of a record; None if it is not base64."""
-    return _decoded(_fields(record.content).get("data"))
-
-
-def _fault(fields: Mapping[str, Any]) -> BadRequest | None:
-    data = _decoded(fields.get("data"))
+def _fault(data: bytes | None) -> BadRequest | None:
     if data is None:
         return malformed("data", _SERVICE)
     return _aggregated() if is_aggregate(data) else None
@@ -101,7 +96,7 @@ def deaggregated(record: Record) -> list[Record]:
     if record.fault is None or record.fault.reason != "aggregated":
         return [record]
     try:
-        return [_part(record, number, part) for number, part in enumerate(parts_of(data_of(record) or b""))]
+        return [_part(record, number, part) for number, part in enumerate(parts_of(record.data or b""))]
     except BadRequest as fault:
         return [replace(record, fault=fault)]
 
@@ -119,7 +114,7 @@ def _part(whole: Record, number: int, part: Part) -> Record:
     content = {**whole.content, "kinesis": own} if "kinesis" in whole.content else {**whole.content, **own}
     # An aggregate in an aggregate has no meaning, and could hide a tenant from a reader that does not look for it.
     fault = _aggregated() if is_aggregate(part.data) else None
-    return replace(whole, content=content, group=part.partition_key, part=number, fault=fault)
+    return replace(whole, content=content, group=part.partition_key, data=part.data, part=number, fault=fault)
 
 
 # ---- the tenant that a record asks for ------------------------------------------------------------------------------
@@ -131,10 +126,9 @@ def claimed(record: Record, claim: Claim) -> object:
     Raises:
         BadRequest: `claim_unreadable`: the data is not JSON in which every member has one value.
     """
-    fields = _fields(record.content)
     if claim.kind == "partition_key":
-        return fields.get("partitionKey")
-    return value_in(data_of(record) or b"", claim.path)
+        return _fields(record.content).get("partitionKey")
+    return value_in(record.data or b"", claim.path)
 
 
 # ---- record that was put → event ------------------------------------------------------------------------------------

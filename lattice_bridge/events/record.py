@@ -73,6 +73,7 @@ class Record:
         trace: the X-Ray trace header of the sender; None for none.
         receive_count: how often the source has delivered it, about; None if the record does not contain it.
         caller: what calls us with it: an event source mapping, EventBridge Pipes, or a rule of an event bus.
+        data: what the producer put, if `content` contains it encoded; None if it does not, or if it cannot be decoded.
         part: its place in an aggregate whose id it has; None if it is whole.
         fault: why the record cannot be used; None if it can.
     """
@@ -87,6 +88,7 @@ class Record:
     trace: str | None = None
     receive_count: int | None = None
     caller: Caller = "mapping"
+    data: bytes | None = None
     part: int | None = None
     fault: BadRequest | None = None
 

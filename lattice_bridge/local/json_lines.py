@@ -52,8 +52,9 @@ class JsonLines:
     def delivered(self, delivery: Delivery | StreamDelivery) -> Iterator[str]:
         """Formats the end of a batch. No log of a function has it."""
         fields = _of_queue(delivery) if isinstance(delivery, Delivery) else _of_stream(delivery)
+        is_lost = isinstance(delivery, StreamDelivery) and delivery.is_lost
         yield from self.message(
-            "warning" if delivery.failed or delivery.note else "info",
+            "error" if is_lost else "warning" if delivery.failed or delivery.note else "info",
             "batch",
             **fields,
             milliseconds=round(delivery.milliseconds, 3),
@@ -114,6 +115,7 @@ def _of_stream(delivery: StreamDelivery) -> dict[str, object]:
     """Sequence numbers are texts: a program that reads JSON numbers as floats would change them."""
     batch = delivery.batch
     fields: dict[str, object] = {
+        "service": batch.service,
         "stream": batch.stream,
         "shard": batch.shard,
         "function": batch.function,
@@ -126,7 +128,7 @@ def _of_stream(delivery: StreamDelivery) -> dict[str, object]:
         fields["retryInSeconds"] = delivery.retry_in
     if delivery.condition is not None:
         fields |= {"discarded": delivery.condition, "destination": delivery.destination or None}
-    return fields
+    return fields | ({"lost": True} if delivery.is_lost else {})
 
 
 def _facts(event: Event) -> dict[str, str]:

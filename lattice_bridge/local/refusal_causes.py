@@ -83,7 +83,7 @@ _TEMPLATES: Final[Mapping[str, str]] = {
     ),
     "no_time_left": "{detail}. Fix: raise the Timeout of the bridge in the template",
     "behind_failed": "{detail}. It waits for that one",
-    "quarantine_full": "The copy for the quarantine is too large: {detail}. Fix: send fewer attributes",
+    "quarantine_full": "{detail}. Fix: send fewer attributes, or a smaller body",
     "quarantine_failed": "{detail}. Fix: compare `quarantine` in bridge.toml with the queues of the template",
     "wrong_queue": "{detail}. Fix: send it to the queue that `source` in its attribute names",
     "loop": "It passed through the bridge too often. Fix: no backend may call the bridge's own service or queue",
@@ -122,7 +122,7 @@ _OF_SERVICES: Final[Mapping[str, Mapping[str, str]]] = {
             "{detail}. Fix: let the producer write it, or remove `claim` where the rules allow one tenant only"
         ),
         "request_too_large": "The record is too large: {detail}. Fix: put less, or the place of an object in S3",
-        "quarantine_full": "The copy for the quarantine is too large: {detail}. Fix: put smaller records",
+        "quarantine_full": "{detail}. Fix: put smaller records, or the place of an object in S3",
     },
     "dynamodb": {
         "claim_missing": (
@@ -130,9 +130,7 @@ _OF_SERVICES: Final[Mapping[str, Mapping[str, str]]] = {
             "reads the images"
         ),
         "request_too_large": "The record is too large: {detail}. Fix: choose a StreamViewType with one image or none",
-        "quarantine_full": (
-            "The copy for the quarantine is too large: {detail}. Fix: choose a StreamViewType with one image or none"
-        ),
+        "quarantine_full": "{detail}. Fix: choose a StreamViewType with one image or none",
     },
     "events": {
         "claim_missing": (
@@ -140,7 +138,7 @@ _OF_SERVICES: Final[Mapping[str, Mapping[str, str]]] = {
         ),
         "no_rule": "{detail}. Fix: write a [[rule]] with its `event_account`, or with the bus as its `source`",
         "request_too_large": "The event is too large: {detail}. Fix: publish less, or the place of an object in S3",
-        "quarantine_full": "The copy for the quarantine is too large: {detail}. Fix: publish smaller events",
+        "quarantine_full": "{detail}. Fix: publish smaller events",
     },
 }
 """Service → reason code → sentence for its records, if that for a message of a queue does not fit."""

@@ -423,8 +423,9 @@ def _what_follows_in_shard(delivery: StreamDelivery, *, shows_records: bool) -> 
         return ""
     if delivery.condition is not None:
         why = "Retries are used up" if delivery.condition == "RetryAttemptsExhausted" else "Too old"
-        kept = f"; {delivery.destination} has their place in the stream" if delivery.destination else ""
-        return f"{why}: {_records(count)} {'is' if count == 1 else 'are'} discarded{kept}"
+        are, their = ("is", "its") if count == 1 else ("are", "their")
+        kept = f"; {delivery.destination} has {their} place in the stream" if delivery.destination else ""
+        return f"{why}: {_records(count)} {are} discarded{kept}"
     when = f"in {delivery.retry_in:g} s" if delivery.retry_in else "at once, in halves"
     why = ""
     if delivery.checkpoint:

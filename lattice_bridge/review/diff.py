@@ -259,7 +259,7 @@ def _named(
 ) -> Iterator[tuple[str, Request | Record, Request | Record]]:
     """The request or the records in an event, each in words, and as each map reads it."""
     if source_of(event) is not None:
-        for one, other in _pairs(old.sources.records_in(event), new.sources.records_in(event)):
+        for one, other in _pairs(old.sources.batch_in(event).records, new.sources.batch_in(event).records):
             name = other.name if one.part is None else one.name
             yield f"event {name}" if one.caller == "bus" else f"record {name} of {_name_in(one.source)}", one, other
         return
@@ -269,9 +269,9 @@ def _named(
 
 def _pairs(records: Sequence[Record], others: Sequence[Record]) -> Iterator[tuple[Record, Record]]:
     """The same record as two maps read it. If only one of them splits an aggregate, the other has the whole of it for
-    each record in it."""
+    each record in it. Records behind `MOST_PARTS` are left out: none of them is decided in this batch."""
     left, right = _by_id(records), _by_id(others)
-    for found, same in zip(left, right, strict=True):
+    for found, same in zip(left, right, strict=False):
         one, other = (found * len(same) if len(found) == 1 else found), (same * len(found) if len(same) == 1 else same)
         yield from zip(one, other, strict=True)
 

@@ -6,20 +6,20 @@ nothing else of its message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from lattice_bridge.config.options import EventSource
 from lattice_bridge.errors import BadRequest, BridgeError
 from lattice_bridge.events import dynamodb, kinesis
-from lattice_bridge.events.batch import batch_of, in_words
+from lattice_bridge.events.batch import Batch, batch_of, in_words
 from lattice_bridge.events.record import BUS, Caller, Record, service_of
 from lattice_bridge.events.sqs import FIFO
 from lattice_bridge.message import BusEvent, Sender
 from lattice_bridge.review.explain import Explanation, explain
 from lattice_bridge.review.near_misses import MOST_SHOWN, NearMiss, NearMisses, is_one_edit
-from lattice_bridge.router import NOT_ALONE, NOT_CONFIGURED, is_permanent, payload_of, resolved, subject_of
+from lattice_bridge.router import NOT_ALONE, NOT_CONFIGURED, NOT_NOW, is_permanent, payload_of, resolved, subject_of
 from lattice_bridge.tenancy.decide import Decision
 from lattice_bridge.tenancy.rules import Find, Rules
 from lattice_bridge.tenancy.subject import Subject
@@ -73,13 +73,26 @@ class Sources:
     def __init__(self, sources: Iterable[EventSource]) -> None:
         self.by_arn: dict[str, EventSource] = {source.arn: source for source in sources}
 
-    def records_in(self, event: object) -> Sequence[Record]:
+    def batch_in(self, event: object) -> Batch:
         """The records of an event, as the router reads it.
 
         Raises:
             BadRequest: they are of a service that is not routed, or one has no id.
         """
-        return resolved(batch_of(event), self.by_arn.values()).records
+        return resolved(batch_of(event), self.by_arn.values())
+
+    def explain_batch(self, batch: Batch, rules: Rules, find: Find | None = None) -> Iterator[RecordExplanation]:
+        """Explains what the router does with each record of a batch, also with those that it does not begin.
+
+        Args:
+            batch: of `batch_in`.
+            rules: the map.
+            find: looks up tenants; the map's own if None.
+        """
+        for one in batch.records:
+            yield self.explain(one, rules, find, is_alone=len(batch.records) == 1)
+        for one in batch.rest:
+            yield RecordExplanation(one, self.by_arn.get(one.source), None, NOT_NOW)
 
     def explain(
         self, record: Record, rules: Rules, find: Find | None = None, *, is_alone: bool = True

@@ -103,7 +103,7 @@ def _headers(reply: Mapping[str, Any]) -> Iterator[str]:
 def _header(name: str, value: object) -> Iterator[str]:
     place = f"headers.{name}" if names.is_token(name) else f"headers.{name!r}"
     if not names.is_token(name):
-        yield f"{place}: is not a header's name, and is refused; no blanks, colons or other alphabets [documented]"
+        yield f"{place}: is not a header's name, and is refused; no spaces, colons or other alphabets [documented]"
     elif names.lower(name) == "content-length":
         yield f"{place}: is dropped: Lattice counts the body itself; leave it out [documented]"
     elif names.lower(name) in names.HOP_BY_HOP:

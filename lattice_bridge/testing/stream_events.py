@@ -6,7 +6,6 @@ event, change the result.
 
 from __future__ import annotations
 
-import base64
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -16,6 +15,8 @@ from json import dumps
 from typing import Any, Final, Literal, TypedDict, Unpack
 
 from lattice_bridge.events import dynamodb, kinesis
+from lattice_bridge.local.aws.dynamodb.errors import DynamoDbError
+from lattice_bridge.local.aws.dynamodb.values import image, size_of
 from lattice_bridge.testing.aggregates import aggregate
 from lattice_bridge.testing.builders import ACCOUNT, REGION, TIME, microseconds
 
@@ -92,6 +93,7 @@ def kinesis_record(
 ) -> dict[str, Any]:
     """One record of such an event.
 
+    >>> import base64
     >>> record = kinesis_record(json={"tenant": "blue"}, partition_key="blue")
     >>> base64.b64decode(record["kinesis"]["data"])
     b'{"tenant": "blue"}'
@@ -237,7 +239,7 @@ def dynamodb_record(
         new_image=images[0],
         old_image=images[1],
         sequence_number=number,
-        size=sum(_size(one) for one in (written, *images) if one is not None),
+        size=sum(size_of(one) for one in (written, *images) if one is not None),
         view_type=view,
         created=float(microseconds(options.get("created", TIME), "created") // 1_000_000),
         arn=f"{_arn('table', 'dynamodb', options.get('table', TABLE))}/stream/{STREAM_LABEL}",
@@ -291,12 +293,12 @@ def _image(argument: str, attributes: Mapping[str, Any] | None, keys: Mapping[st
 
 
 def _attributes(argument: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values in DynamoDB's JSON."""
-    found = {}
+    """The values as a stream shows them."""
+    found: dict[str, Any] = {}
     for name, value in values.items():
         try:
-            found[name] = _as_text(_serializer().serialize(value))
-        except (TypeError, ArithmeticError) as error:
+            found |= image({name: _serializer().serialize(value)})
+        except (TypeError, ArithmeticError, DynamoDbError) as error:
             fix = "write a Decimal" if isinstance(value, float) else "write a value that boto3 takes"
             raise ValueError(f"{argument}: {name!r} cannot be an attribute: {error}. Fix: {fix}") from error
     return found
@@ -307,39 +309,6 @@ def _serializer() -> Any:
     from boto3.dynamodb.types import TypeSerializer  # a quarter of a second, which only tests of tables pay
 
     return TypeSerializer()
-
-
-def _as_text(value: Mapping[str, Any]) -> dict[str, Any]:
-    """An attribute as JSON has it: binary values are base64, and the values of a set are in order."""
-    [(kind, content)] = value.items()
-    if kind == "B":
-        return {kind: base64.b64encode(content).decode()}
-    if kind in ("SS", "NS", "BS"):
-        return {kind: sorted(base64.b64encode(one).decode() if kind == "BS" else one for one in content)}
-    if kind == "L":
-        return {kind: [_as_text(one) for one in content]}
-    return {kind: {name: _as_text(one) for name, one in content.items()} if kind == "M" else content}
-
-
-def _size(item: Mapping[str, Any]) -> int:
-    """Bytes of an item, as in "DynamoDB item sizes and formats" of the developer guide."""
-    return sum(len(name.encode()) + _size_of(value) for name, value in item.items())
-
-
-def _size_of(value: Mapping[str, Any]) -> int:
-    kind, content = next(iter(value.items()))
-    if kind == "M":
-        return 3 + len(content) + _size(content)
-    if kind == "L":
-        return 3 + sum(1 + _size_of(one) for one in content)
-    if kind in ("SS", "NS", "BS"):
-        return sum(_size_of({kind[0]: one}) for one in content)
-    if kind == "N":
-        digits = Decimal(content).normalize().as_tuple().digits
-        return (len(digits) + 1) // 2 + (2 if content.startswith("-") else 1)
-    if kind == "B":
-        return len(base64.b64decode(content))
-    return len(content.encode()) if kind == "S" else 1
 
 
 def _event_id(number: str, keys: Mapping[str, Any]) -> str:

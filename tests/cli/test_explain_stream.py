@@ -11,6 +11,7 @@ import pytest
 
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.errors import BridgeError
+from lattice_bridge.events.aggregate import MOST_PARTS
 from lattice_bridge.router import Router
 from lattice_bridge.testing import (
     dynamodb_event,
@@ -169,6 +170,33 @@ def test_content_of_a_record_is_not_shown(path: str) -> None:
             assert "4111" not in read("explain", "--map", path, *arguments, "-", stdin=json.dumps(event)).output
 
 
+@pytest.fixture(scope="module")
+def full() -> dict[str, Any]:
+    """An event with an aggregate that fills a batch, and a record behind it."""
+    whole = kinesis_record(aggregated=[("pink", "")] * (MOST_PARTS - 1) + [("blue", "")])
+    return kinesis_event(whole, kinesis_record(partition_key="blue"))
+
+
+def test_record_behind_a_full_aggregate_is_explained_too(path: str, full: dict[str, Any]) -> None:
+    """Trap E22: it is reported, and comes again in the next batch."""
+    found = of_event(path, full)
+    assert found[-2:] == [("blue", "allowed", "invoked"), (None, "no_time_left", "reported")]
+    assert len(found) == MOST_PARTS + 1
+
+
+def test_terminal_shows_a_few_records_of_a_full_aggregate(path: str, full: dict[str, Any], tmp_path: Path) -> None:
+    shown = seen("explain", "--map", path, written(tmp_path / "event.json", json.dumps(full)))
+    assert shown.count("tenant_not_allowed") == 20
+    assert "and 9981 more records, 9980 of them refused: --json lists all" in shown
+
+
+def test_aggregate_with_too_many_records_is_one_permanent_fault(path: str) -> None:
+    event = kinesis_event(kinesis_record(aggregated=[("blue", "")] * (MOST_PARTS + 1)))
+    (found,) = explained(path, "-", stdin=json.dumps(event))["records"]
+    assert (found["reason"], found["record"]["outcome"]) == ("aggregate_unreadable", "quarantined")
+    assert found["detail"].endswith("it contains 10,001 records, and must contain 1 to 10,000")
+
+
 def test_hostile_event_is_harmless(path: str) -> None:
     event = eventbridge_event({"tenant": "\x1b[2J"}, source="\x1b[2J", detail_type="\x1b[2J", event_id="\x1b[2J")
     assert_harmless(read("explain", "--map", path, "-", stdin=json.dumps(event)).output)
@@ -194,6 +222,14 @@ def test_records_are_read_as_each_map_reads_them(tmp_path: Path) -> None:
         ("gains", "record 8:0 of clicks", "refused: aggregated", "blue"),
         ("changes", "record 8:1 of clicks", "refused: aggregated", "refused: tenant_not_allowed"),
     ]
+
+
+def test_full_aggregate_that_one_map_splits_is_compared(tmp_path: Path, full: dict[str, Any]) -> None:
+    """The map that splits it begins no record behind it in this batch."""
+    old = CLICKS_SOURCE + TENANTS + RULES.partition('[[rule]]\nid = "carts"')[0]
+    found = changes(tmp_path, old, old.replace("quarantine", "deaggregate = true\nquarantine"), full)
+    assert len(found) == MOST_PARTS
+    assert found[-1][0] == "gains"
 
 
 def test_event_is_of_the_bus_of_each_map(tmp_path: Path) -> None:

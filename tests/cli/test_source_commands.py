@@ -272,6 +272,16 @@ def test_bridge_whose_map_does_not_load_gets_no_command(tmp_path: Path) -> None:
     assert list(source_commands(definition, "http://127.0.0.1:9001")) == []
 
 
+def test_table_gets_no_command_where_tables_are_not_served(tmp_path: Path) -> None:
+    """The extra `dynamodb` is not installed: the stack answers each call with 501, and reports it as a problem."""
+    definition = definition_of(tmp_path, of_source("items", 'claim = { from = "image", name = "owner" }'), STREAMS)
+    usual, without = (
+        list(source_commands(definition, "http://127.0.0.1:9001", has_tables)) for has_tables in (lambda: True, bool)
+    )
+    assert [line for line in usual if "put-item" in line]
+    assert without == [line for line in usual if "put-item" not in line and "the table" not in line]
+
+
 def test_sources_that_nothing_reads_get_a_command_each(tmp_path: Path) -> None:
     template = STREAMS.partition("  OfClicks:")[0]
     lines = printed(tmp_path, of_source("clicks", 'claim = { from = "partition_key" }'), template)

@@ -156,6 +156,18 @@ def test_try_of_an_asynchronous_invocation_is_written(one: Try, level: str, memb
 @pytest.mark.parametrize(
     ("ended", "fields"),
     [
+        ({"checkpoint": "10"}, {"level": "info", "failed": [], "checkpoint": "10"}),
+        (
+            {"failed": 2, "condition": "RecordAgeExceeded"},
+            {
+                "level": "error",
+                "failed": ["9", "10"],
+                "checkpoint": None,
+                "discarded": "RecordAgeExceeded",
+                "destination": None,
+                "lost": True,
+            },
+        ),
         (
             {"failed": 1, "checkpoint": "10", "retry_in": 0.5},
             {
@@ -184,6 +196,7 @@ def test_batch_of_a_stream_is_a_line_with_its_checkpoint(ended: dict[str, Any], 
     assert found == {
         "level": "warning",
         "message": "batch",
+        "service": "kinesis",
         "stream": "clicks",
         "shard": "shardId-0",
         "function": "worker",

@@ -414,6 +414,11 @@ def test_batch_of_a_stream_is_one_line_with_its_shard() -> None:
             "No. Retries are used up: 3 records are discarded; dead has their place in the stream",
         ),
         (
+            {"failed": 1, "condition": "RecordAgeExceeded", "destination": "dead"},
+            "1 record discarded",
+            "Too old: 1 record is discarded; dead has its place in the stream",
+        ),
+        (
             {"failed": 1, "condition": "RecordAgeExceeded", "note": "no destination"},
             "1 record discarded",
             "Too old: 1 record is discarded. No destination",

@@ -284,6 +284,7 @@ def test_copy_with_ten_attributes_is_stored_and_one_with_more_is_reported() -> N
     world = World(QUIET)
     assert world(record(1, attributes=ATTRIBUTES), record(2, "red", attributes=ATTRIBUTES)) == [2]
     assert world.reasons == {1: ("quarantined", "claim_missing"), 2: ("failed", "quarantine_full")}
+    assert "with our attribute, the copy has over 10 attributes" in "".join(world.written)
 
 
 def test_copy_of_one_mebibyte_is_stored_and_one_byte_more_is_reported() -> None:
@@ -294,6 +295,7 @@ def test_copy_of_one_mebibyte_is_stored_and_one_byte_more_is_reported() -> None:
     room = 1024 * 1024 - len("lattice-bridge" + "String") - ours - len("tenant" + "String" + "red")
     assert world(record(1, "red", body="é" + "x" * (room - 2)), record(2, "red", body="é" + "x" * (room - 1))) == [2]
     assert world.reasons[2] == ("failed", "quarantine_full")
+    assert "the copy has 1,048,577 bytes, and SQS takes 1,048,576" in "".join(world.written)
 
 
 @pytest.mark.parametrize(

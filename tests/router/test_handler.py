@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from lattice_bridge.config.reload import Handler, ReloadingHandler
 from lattice_bridge.errors import BridgeError
 from tests.support.aws_server import REGION, AwsServer
 from tests.support.builders import role, v2
-from tests.support.fake_lambda import FakeLambda, Says
+from tests.support.fake_lambda import FakeLambda, Says, unused_port
 from tests.support.invokers import ENVIRON
 from tests.support.records import (
     ARN,
@@ -28,6 +29,7 @@ from tests.support.records import (
     text_attribute,
     with_sources,
 )
+from tests.support.stream_records import ACCOUNT, BUS, published
 
 HTTP = """
 [[backend]]
@@ -39,6 +41,20 @@ role = "arn:aws:iam::111122223333:role/blue-api"
 tenant = "blue"
 """
 QUEUES = with_sources(source(BY_ATTRIBUTE, STORED))
+ON_BUS = f"""
+[tenants]
+blue = {{}}
+
+[[event_source]]
+arn = "{BUS}"
+function = "orders:live"
+claim = {{ from = "detail", path = ["tenant"] }}
+
+[[rule]]
+id = "shop"
+event_account = "{ACCOUNT}"
+tenants = ["blue"]
+"""
 ONLY_HTTP = f"[tenants]\nblue = {{}}\n{HTTP}"
 
 
@@ -73,6 +89,18 @@ def test_one_handler_serves_requests_and_records(tmp_path: Path) -> None:
         assert world(event(record(1, "green"))) == {"batchItemFailures": []}
     assert [heard.path.split("/")[3] for heard in server.heard] == ["orders%3Alive", "orders-worker%3Alive"]
     assert [heard.header("x-amz-tenant-id") for heard in server.heard] == ["blue", "green"]
+
+
+def test_event_that_lambda_has_to_try_again_is_an_error_with_one_frame(tmp_path: Path) -> None:
+    """Lambda's runtime prints the frames of an error. Those of the bridge would look like a crash of it."""
+    world = World(tmp_path, ON_BUS, AWS_ENDPOINT_URL_LAMBDA=f"http://127.0.0.1:{unused_port()}")
+    with pytest.raises(BridgeError, match="unreachable") as raised:
+        world(published())
+    frames = traceback.extract_tb(raised.value.__traceback__)
+    assert [frame.name for frame in frames if "/lattice_bridge/" in frame.filename] == ["__call__"]
+    assert "no crash" in str(frames[-1].line)
+    assert (raised.value.__cause__, raised.value.__context__) == (None, None)
+    assert world.reasons == ["unreachable"]
 
 
 def test_map_of_queues_alone_is_whole(tmp_path: Path) -> None:

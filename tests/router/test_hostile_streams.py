@@ -143,6 +143,7 @@ def test_batch_of_full_aggregates_is_processed_piece_by_piece() -> None:
     assert world.failed(*records) == [number_of(1)]
     assert len(world.functions.calls) == 2  # the first record, and the first one of the aggregate
     assert world.reasons[MOST_PARTS:] == [("failed", "no_time_left")] * 3
+    assert world.metric_sources == {"stream/clicks"}
 
 
 # ---- buses ----------------------------------------------------------------------------------------------------------

@@ -145,6 +145,13 @@ def test_changes_of_an_item_keep_their_order_whatever_the_order_of_its_keys() ->
     assert world.reasons == [("failed", "backend_raised"), ("failed", "behind_failed")]
 
 
+def test_record_that_waits_is_counted_for_its_stream() -> None:
+    """Alarms read the metrics of a source. Those of `none` are for sources that bridge.toml does not have."""
+    world = World(STREAM, functions=Functions({number_of(1): RAISED}), allowed=frozenset({"blue"}))
+    assert world.failed(put(1, "a"), put(2, "a")) == [number_of(1)]
+    assert world.metric_sources == {"stream/clicks"}
+
+
 def test_sequence_numbers_are_compared_as_integers() -> None:
     """Trap E11: as a text, `9` is above `10`."""
     records = [put(1, "a"), put(2, "b")]

@@ -153,8 +153,16 @@ class World:
     @property
     def reasons(self) -> list[tuple[str, str]]:
         """The status and the reason of each record, in the order of the log."""
-        found = (json.loads(line) for line in "".join(self.written).splitlines())
-        return [(line["status"], line["reason"]) for line in found if "_aws" not in line]
+        return [(line["status"], line["reason"]) for line in self._lines if "_aws" not in line]
+
+    @property
+    def metric_sources(self) -> set[str]:
+        """The dimension `Source` of the metric lines."""
+        return {line["Source"] for line in self._lines if "_aws" in line}
+
+    @property
+    def _lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in "".join(self.written).splitlines()]
 
 
 def data_in(payload: Any) -> bytes:

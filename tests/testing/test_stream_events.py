@@ -12,6 +12,7 @@ import pytest
 from lattice_bridge.events import dynamodb, kinesis
 from lattice_bridge.events.aggregate import is_aggregate
 from lattice_bridge.events.kinesis import deaggregated
+from lattice_bridge.local.aws.dynamodb.values import size_of
 from lattice_bridge.testing import dynamodb_event, dynamodb_record, kinesis_event, kinesis_record
 from lattice_bridge.testing.departures import departures
 from lattice_bridge.testing.stream_events import FIRST_OF_KINESIS, STREAM_LABEL
@@ -127,6 +128,25 @@ def test_sizes_are_those_of_the_developer_guide() -> None:
         for new, old in ((first, None), (other, first), (None, other))
     ]
     assert sizes == [26, 59, 38]
+
+
+def test_values_and_their_size_are_as_dynamodb_gives_them_back() -> None:
+    """Those of the local tables: a number has no exponent and no zeros, and the values of a set have an order."""
+    new = {"a": Decimal("1E+5"), "b": {10, 9}, "c": Decimal("0.10"), "d": [b"\0", {"e": True}]}
+    record = dynamodb_record({"id": "x"}, new=new, view="NEW_IMAGE")["dynamodb"]
+    assert record["NewImage"] == {
+        "id": {"S": "x"},
+        "a": {"N": "100000"},
+        "b": {"NS": ["9", "10"]},
+        "c": {"N": "0.1"},
+        "d": {"L": [{"B": "AA=="}, {"M": {"e": {"BOOL": True}}}]},
+    }
+    assert record["SizeBytes"] == size_of(record["Keys"]) + size_of(record["NewImage"])
+
+
+def test_number_that_dynamodb_refuses_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'a' cannot be an attribute: .*Number overflow.* Fix: write a value"):
+        dynamodb_record({"id": "x"}, new={"a": Decimal("1E+126")})
 
 
 def test_change_is_told_by_its_images() -> None:

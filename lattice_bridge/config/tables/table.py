@@ -81,7 +81,7 @@ class Reader:
                 return None
             wrong = {str(found["loc"][0]) for found in error.errors(include_url=False, include_input=False)}
         found_faults = list(_faults_of(model, table, wrong))
-        if not found_faults:  # a check of pydantic's without words of ours: what was refused never loads
+        if not found_faults:  # pydantic refused it, and no message here describes it: it must not load
             keys = listed(wrong)
             found_faults = [
                 Fault(f"{keys}: cannot be read. Fix: compare it with the output of `lattice-bridge schema`")

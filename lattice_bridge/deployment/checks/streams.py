@@ -12,11 +12,11 @@ from lattice_bridge.config.options import EventSource
 from lattice_bridge.deployment.checks.named_sources import STREAM, TABLES, as_arn
 from lattice_bridge.deployment.checks.queues import key_of
 from lattice_bridge.deployment.checks.rights import UncheckedPart, read_statements
-from lattice_bridge.deployment.checks.stack import NOT_KNOWN, TemplateFinding, part_of, warning
+from lattice_bridge.deployment.checks.stack import NOT_KNOWN, TemplateFinding, part_of, warning, whole_number_of
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.values import as_text, unresolved
 from lattice_bridge.deployment.iam.policy import Statement
-from lattice_bridge.deployment.sources.facts import Stream
+from lattice_bridge.deployment.sources.facts import DEFAULT_RECORD, Stream
 from lattice_bridge.deployment.sources.streams import BOTH_IMAGES
 
 _POLICY: Final = "AWS::Kinesis::ResourcePolicy"
@@ -28,7 +28,8 @@ def stream_fact(resource: Resource, template: Template) -> Stream:
     if resource.type not in TABLES:
         encryption = resource.properties.get("StreamEncryption")
         key = key_of(encryption.get("KeyId"), template) if isinstance(encryption, dict) else None
-        return Stream(resource.id, resource.arn, resource.arn, key=key, policy=policy)
+        largest = whole_number_of(resource, "MaxRecordSizeInKiB", DEFAULT_RECORD)
+        return Stream(resource.id, resource.arn, resource.arn, key=key, policy=policy, largest=largest)
     has_stream = bool(resource.properties.get("StreamSpecification"))
     view = _view(resource)
     records = f"{resource.arn}/stream/any" if has_stream else None

@@ -25,6 +25,7 @@ from lattice_bridge.deployment.doctor.read import (
 from lattice_bridge.deployment.iam.policy import Statement, read_policy
 from lattice_bridge.deployment.sources.buses import REWRITES
 from lattice_bridge.deployment.sources.facts import (
+    DEFAULT_RECORD,
     UNLIMITED,
     Bus,
     BusRule,
@@ -168,7 +169,9 @@ def read_stream(aws: Aws, arn: str, bridge: FunctionName) -> StreamFront:
 def _kinesis(arn: str, answer: Answer) -> Stream:
     found = object_of(answer, "StreamDescriptionSummary")
     text_of(found, "StreamARN")
-    return Stream(_label(arn), arn, arn, key=_key_arn(str(found.get("KeyId") or ""), arn))
+    largest = found.get("MaxRecordSizeInKiB")  # an old botocore leaves it out
+    key = _key_arn(str(found.get("KeyId") or ""), arn)
+    return Stream(_label(arn), arn, arn, key=key, largest=largest if isinstance(largest, int) else DEFAULT_RECORD)
 
 
 def _table(arn: str, answer: Answer) -> Stream:

@@ -61,6 +61,10 @@ class Queue:
         return self.arn.rpartition(":")[2]
 
 
+DEFAULT_RECORD: Final = 1024
+"""KiB of the largest record of a Kinesis stream, if no other number is set."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stream:
     """A Kinesis stream, or a DynamoDB table with its stream.
@@ -72,6 +76,7 @@ class Stream:
         view: what a table's stream contains of an item; None for a Kinesis stream, and if it is not known.
         key: ARN of the KMS key of its owner that encrypts it; None for a key of AWS, and if it is not known.
         policy: the statements of its resource policy.
+        largest: KiB of the largest record that a Kinesis stream takes; None if it is not known.
     """
 
     label: str
@@ -80,6 +85,7 @@ class Stream:
     view: str | None = None
     key: str | None = None
     policy: tuple[Statement, ...] = ()
+    largest: int | None = DEFAULT_RECORD
 
 
 @dataclass(frozen=True, slots=True)

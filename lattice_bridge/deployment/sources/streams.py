@@ -12,10 +12,20 @@ from collections.abc import Iterator
 from typing import Final
 
 from lattice_bridge.config.options import EventSource
-from lattice_bridge.deployment.sources.facts import UNLIMITED, Line, SourceMapping, Stream, default_batch
+from lattice_bridge.deployment.sources.facts import (
+    DEFAULT_RECORD,
+    UNLIMITED,
+    Line,
+    SourceMapping,
+    Stream,
+    default_batch,
+)
 from lattice_bridge.deployment.sources.faults import Fault, mapping_faults, shared_fault
+from lattice_bridge.events.record import service_of
 
 BOTH_IMAGES: Final = "NEW_AND_OLD_IMAGES"
+COPIED: Final = 766
+"""KiB of data in the largest record of which a message can contain the copy: in base64, in a record, within 1 MiB."""
 _MOST: Final = 10_000
 _WRITE_LIMITS: Final = "write MaximumRetryAttempts: 10 and MaximumRecordAgeInSeconds: 3600"
 _WRITE_DESTINATION: Final = "write DestinationConfig: {OnFailure: {Destination: the ARN of a queue}}"
@@ -27,6 +37,7 @@ def stream_faults(line: Line) -> Iterator[Fault]:
         yield from mapping_faults(mapping)
         yield from _batch_faults(mapping)
         yield from _end_faults(mapping)
+        yield from _size_faults(mapping, line)
         yield from shared_fault(mapping.label, line, mapping.destination, "OnFailure destination")
     if line.stream is not None:
         yield from _view_faults(line.stream, line.source)
@@ -84,6 +95,22 @@ def _end_faults(mapping: SourceMapping) -> Iterator[Fault]:
             "it has no OnFailure destination",
             "A record that Lambda has given up is lost: nothing names it",
             _WRITE_DESTINATION,
+        )
+
+
+def _size_faults(mapping: SourceMapping, line: Line) -> Iterator[Fault]:
+    """Faults by which a large record is neither in the quarantine nor in the failure destination (traps E6, E22)."""
+    largest = DEFAULT_RECORD if line.stream is None else line.stream.largest
+    if largest is None or largest <= DEFAULT_RECORD or line.source.quarantine is None:
+        return
+    if mapping.destination is not None and service_of(mapping.destination) in ("sqs", "sns"):
+        yield Fault(
+            "warning",
+            mapping.label,
+            f"its stream takes records of {largest} KiB, and its OnFailure destination is no S3 bucket",
+            f"A record of more than {COPIED} KiB does not fit into the quarantine. If it has a permanent fault, it is "
+            "tried until Lambda gives up its batch, and only S3 keeps the records of such a batch",
+            "write the ARN of a bucket as the OnFailure destination",
         )
 
 

@@ -157,6 +157,11 @@ class StreamDelivery:
     condition: Condition | None = None
     destination: str = ""
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether records are discarded, and nothing names them."""
+        return self.condition is not None and not self.destination
+
 
 class Observer(Protocol):
     """Takes each batch, when it is delivered and when it has ended."""

@@ -103,6 +103,12 @@ CASES: Final[dict[str, tuple[Deployment, str, str, str]]] = {
         f"event source mapping {UUID}",
         "it has no OnFailure destination",
     ),
+    "Trap E22: records that do not fit into the quarantine": (
+        stack(fronts=(StreamFront(CLICKS, replace(STREAM, largest=10240)), FRONTS[1])),
+        "warning",
+        f"event source mapping {UUID}",
+        "its stream takes records of 10240 KiB, and its OnFailure destination is no S3 bucket",
+    ),
     "Trap E19: no images": (
         stack(fronts=(FRONTS[0], StreamFront(TABLE, replace(ORDERS_TABLE, view="KEYS_ONLY")))),
         "error",
@@ -177,6 +183,21 @@ def test_other_accounts_may_write_is_an_error_only_if_a_rule_trusts_the_stream()
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------
+
+
+class LargeRecords:
+    """A client of Kinesis for a stream with large records, which moto does not have."""
+
+    def describe_stream_summary(self, **_: Any) -> dict[str, Any]:
+        return {"StreamDescriptionSummary": {"StreamARN": CLICKS, "MaxRecordSizeInKiB": 10240}}
+
+    def get_resource_policy(self, **_: Any) -> dict[str, Any]:
+        return {"Policy": "{}"}
+
+
+def test_size_of_the_largest_record_is_read() -> None:
+    found = read_stream(Aws(lambda _: LargeRecords()), CLICKS, BRIDGE)
+    assert found == StreamFront(CLICKS, replace(STREAM, largest=10240))
 
 
 def test_stream_is_read_with_its_policy(aws: AwsServer) -> None:

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from lattice_bridge.events.eventbridge import write
+from lattice_bridge.events.json_claim import is_too_deep
 from lattice_bridge.local.aws.event_bridge.deliveries import Deliveries, Event, Observer
 from lattice_bridge.local.aws.event_bridge.errors import EntryRefused, invalid, no_bus, no_rule, refused
 from lattice_bridge.local.aws.protocol import AwsError
@@ -366,8 +367,6 @@ class EventBuses:
                 body = _encodable(target.input_of(written, occasion))
             except NotJson as error:
                 body = error
-            except RecursionError:
-                body = NotJson("the event has too many levels")
             self._deliveries.add(event, (rule.name, rule.arn), target, body)
         self._changed.set()
 
@@ -399,10 +398,7 @@ class EventBuses:
 
 
 def _event(bus: str, written: Mapping[str, Any], trace_header: str | None) -> Event:
-    try:
-        text = json.dumps(written, separators=(",", ":"), ensure_ascii=False)
-    except RecursionError:
-        raise _malformed() from None
+    text = json.dumps(written, separators=(",", ":"), ensure_ascii=False)
     return Event(written["id"], bus, written["source"], written["detail-type"], _encodable(text), trace_header)
 
 
@@ -412,17 +408,16 @@ def _encodable(text: str) -> str:
 
 
 def _detail(text: str) -> Mapping[str, Any]:
+    malformed = EntryRefused("MalformedDetail", "Detail is malformed.")
+    if is_too_deep(text):  # as the bridge refuses a body
+        raise malformed
     try:
         found = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
-    except (ValueError, RecursionError):
+    except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise _malformed()
+        raise malformed
     return found
-
-
-def _malformed() -> EntryRefused:
-    return EntryRefused("MalformedDetail", "Detail is malformed.")
 
 
 def _refuse_constant(name: str) -> None:
