@@ -13,7 +13,7 @@ from botocore import exceptions as boto
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
-from lattice_bridge.aws import AwsClient
+from lattice_bridge.aws import AwsClient, boto3_session
 from lattice_bridge.errors import Misconfigured, TimedOut
 from lattice_bridge.invoke.boto3 import (
     Boto3Invoker,
@@ -141,6 +141,19 @@ def test_botocore_model_fits_arguments_and_answer() -> None:
         assert Boto3Invoker(lambda _timeout: client)(call()) == b'"hi"'
         stub.assert_no_pending_responses()
     client.close()
+
+
+def test_sessions_share_what_was_read_from_files_and_nothing_else() -> None:
+    """A session after expired credentials reads no API again. Its credentials are its own."""
+    first, second = boto3_session("eu-west-1"), boto3_session("eu-west-2")
+    assert (first.region_name, second.region_name) == ("eu-west-1", "eu-west-2")
+    described = [one.client("lambda", aws_access_key_id="x", aws_secret_access_key="y") for one in (first, second)]
+    shapes = [client.meta.service_model.operation_model("Invoke").input_shape._shape_model for client in described]
+    assert shapes[0] is shapes[1]
+    for component in ("credential_provider", "event_emitter"):
+        assert first._session.get_component(component) is not second._session.get_component(component)
+    for client in described:
+        client.close()
 
 
 def test_botocore_errors_are_mapped() -> None:
