@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -204,17 +205,23 @@ def _translator_output(document: dict[str, Any], given: Mapping[str, str], regio
         from samtranslator.translator import translator
     except ImportError as error:
         raise NoTranslator(_NO_TRANSLATOR) from error
-    import boto3
 
     logging.getLogger("samtranslator").addHandler(logging.NullHandler())  # it warns of features of AWS's own
-    session = boto3.session.Session(region_name=region)
     try:
-        found: dict[str, Any] = translator.Translator({}, Parser(), boto_session=session).translate(
+        found: dict[str, Any] = translator.Translator({}, Parser(), boto_session=_session(region)).translate(
             document, given, passthrough_metadata=True
         )
     except InvalidDocumentException as error:
         raise NotTranslated([_fault(cause) for cause in error.causes]) from error
     return found
+
+
+@cache
+def _session(region: str) -> Any:
+    """A session for its region, which is all that the translator reads of it."""
+    import boto3
+
+    return boto3.session.Session(region_name=region)
 
 
 def _refuse_huge(document: Mapping[str, Any]) -> None:
