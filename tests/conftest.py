@@ -1,7 +1,8 @@
 """The order of the tests, the settings of all properties, and fixtures that several folders use.
 
 Rules: the garbage collector does not search what the collection made, 15,000 tests and their modules, again in each
-test. Files that start processes run first, so that no processor waits for a long file at the end.
+test. Files that start processes run first, then those at the top of tests/, which read the whole repository: no
+processor waits for a long file at the end.
 
 A failed property is reported with the example that failed first. Shrinking takes up to five minutes, and a test
 that takes two is ended without its example. To shrink: `pytest TEST --hypothesis-profile shrink --timeout 0`, which
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -39,8 +41,15 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Moves the folders in STARTS_PROCESSES to the front; otherwise keeps the order."""
-    items.sort(key=lambda item: item.path.relative_to(ROOT / "tests").parts[0] not in STARTS_PROCESSES)
+    """Puts the folders in STARTS_PROCESSES first, and the other folders last; otherwise keeps the order."""
+    tests = ROOT / "tests"
+
+    def place(path: Path) -> int:
+        first = path.relative_to(tests).parts[0]
+        return 0 if first in STARTS_PROCESSES else 1 if first.endswith(".py") else 2
+
+    places = {path: place(path) for path in {item.path for item in items}}
+    items.sort(key=lambda item: places[item.path])
 
 
 @pytest.fixture(scope="session")
