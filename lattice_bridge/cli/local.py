@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +22,6 @@ import click
 
 from lattice_bridge.cli import show
 from lattice_bridge.cli.files import DEFAULT_TEMPLATE, first_step, named_values, stack_region
-from lattice_bridge.cli.group import CONTEXT, SafeGroup
 from lattice_bridge.cli.local_problems import not_run, problems, shared_tenants
 from lattice_bridge.config.words import quoted
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
@@ -371,19 +369,13 @@ def _print_summary(definition: Definition, stack: Stack, log: LogWriter, faults:
 # ---- a stack that a test has started --------------------------------------------------------------------------------
 
 
-def main_until_stdin_closes() -> None:
-    """Runs `lattice-bridge local` with the arguments of the process, and ends it when standard input is closed.
+def end_when_stdin_closes() -> None:
+    """Ends this process when its standard input is closed.
 
-    `lattice_bridge.testing` starts it so. A process that is killed cleans nothing up, but the kernel closes its end of
-    the pipe: the stack then stops by itself, or kills its own processes after STOP_SECONDS.
+    A process that is killed cleans nothing up, but the kernel closes its end of the pipe: the stack then stops by
+    itself, or kills its own processes after STOP_SECONDS.
     """
     threading.Thread(target=_stop_when_stdin_closes, daemon=True).start()
-    sys.argv[0] = "lattice-bridge"
-    only_local()
-
-
-# A quarter of the start of the whole command is the import of the other commands.
-only_local: Final = SafeGroup("lattice-bridge", commands=[local], context_settings=CONTEXT)
 
 
 def _stop_when_stdin_closes() -> None:

@@ -30,7 +30,7 @@ _QUIET_SECONDS: Final = 0.1
 _LONGEST_WAIT: Final = 2.0
 """`log_since` waits until no line has arrived for the first time, and no longer than the second."""
 
-_PROGRAM: Final = "from lattice_bridge.cli.local import main_until_stdin_closes; main_until_stdin_closes()"
+_PROGRAM: Final = "from lattice_bridge.cli import main_until_stdin_closes; main_until_stdin_closes()"
 _LOCAL_REQUIREMENT: Final = re.compile(r"([A-Za-z0-9._-]+)[^;]*;.*\bextra *== *['\"]local['\"]")
 
 

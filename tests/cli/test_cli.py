@@ -10,6 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -109,27 +112,73 @@ def test_port_in_use_is_named() -> None:
     assert "choose another with --port" in done.stderr
 
 
-def test_aws_endpoints_usual_port_in_use_is_no_fault_unless_it_was_asked_for() -> None:
+@contextlib.contextmanager
+def usual_port_in_use() -> Iterator[None]:
+    """Port 9001, at which `local` has the AWS endpoint if it is free."""
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with contextlib.suppress(OSError):  # in use already, which is as good
             other.bind(("127.0.0.1", 9001))
             other.listen()
+        yield
+
+
+def test_aws_endpoints_usual_port_in_use_is_a_fault_if_it_was_asked_for() -> None:
+    with usual_port_in_use():
         asked_for = run("local", "--port", "0", "--aws-port", "9001")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lattice_bridge", "local", "--port", "0"],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        first, _, rest = printed_at_start(process).partition("\n")
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
     assert (asked_for.returncode, "port 9001: " in asked_for.stderr) == (2, True)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A stack from its start to its end, as a person sees it.
+
+    Attributes:
+        start: what it prints until it serves.
+        pasted: the commands of it that the person pastes, each with what it printed.
+        served: what it prints until its end. The first two requests are of BlueTenant and of PinkTenant.
+        exit_code: of the process.
+    """
+
+    start: list[str]
+    pasted: dict[str, str]
+    served: list[str]
+    exit_code: int
+
+
+@cache
+def session(auth_type: str, number: signal.Signals) -> Session:
+    """A stack that a signal ends. Its usual port is in use, and the terminal of one that SIGINT ends is not UTF-8."""
+    command = [sys.executable, "-m", "lattice_bridge", "local", "-P", f"AuthType={auth_type}", "--port", "0"]
+    environ = {**os.environ, "PYTHONIOENCODING": "ascii" if number == signal.SIGINT else "utf-8"}
+    path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+    with (
+        usual_port_in_use(),
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environ) as process,
+    ):
+        try:
+            start = printed_at_start(process).splitlines()
+            url = f"{start[-1].split()[2]}/isolated?token=secret"
+            for tenant in ("BlueTenant", "PinkTenant"):
+                subprocess.run(["curl", "-s", "-H", f"x-tenant-id: {tenant}", url], stdout=subprocess.PIPE, check=True)
+            pasted = {}
+            for line in start:
+                if line.strip().startswith(("curl", "echo")):
+                    shell = ["/bin/sh", "-c", line.strip()]
+                    done = subprocess.run(shell, capture_output=True, text=True, env={"PATH": path}, check=True)
+                    pasted[line.strip()] = done.stdout
+            process.send_signal(number)
+            served = process.communicate(timeout=20)[0].splitlines()
+        finally:
+            process.kill()
+    return Session(start, pasted, served, process.returncode)
+
+
+def test_aws_endpoints_usual_port_in_use_is_no_fault_unless_it_was_asked_for() -> None:
+    first, *rest = session("AWS_IAM", signal.SIGINT).start
     said = re.fullmatch(r"Port 9001 is in use: the AWS endpoint listens on port ([0-9]+) instead\.", first)
     assert said is not None
-    assert f"AWS endpoint  http://127.0.0.1:{said[1]}\n" in rest
-    assert process.returncode == 0
+    assert f"AWS endpoint  http://127.0.0.1:{said[1]}" in rest
 
 
 @pytest.mark.parametrize(
@@ -137,24 +186,22 @@ def test_aws_endpoints_usual_port_in_use_is_no_fault_unless_it_was_asked_for() -
     [("NONE", 3, signal.SIGINT), ("NONE", 3, signal.SIGTERM), ("AWS_IAM", 2, signal.SIGINT)],
 )
 def test_what_is_printed_at_start_works_as_it_stands(auth_type: str, commands: int, number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "lattice_bridge", "local", "-P", f"AuthType={auth_type}", "--port", "0"]
-    process = subprocess.Popen([*command, "--lambda-port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    printed: list[str] = []
-    for line in process.stdout:
-        printed.append(line.strip())
-        if "(Ctrl-C stops the stack)" in line:
-            break
-    pasted = [line for line in printed if line.startswith(("curl", "echo"))]
-    assert len(pasted) == commands
-    assert any(line.startswith("# without a credential") for line in printed) is (auth_type == "NONE")
-    path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
-    for line in pasted:
-        done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, env={"PATH": path}, check=True)
-        assert "counter" in done.stdout
-    process.send_signal(number)
-    assert process.wait(timeout=20) == 0
-    process.stdout.close()
+    found = session(auth_type, number)
+    assert ["counter" in printed for printed in found.pasted.values()] == [True] * commands
+    assert any(line.strip().startswith("# without a credential") for line in found.start) is (auth_type == "NONE")
+    assert found.exit_code == 0
+
+
+def test_person_sees_one_line_for_a_request_and_none_of_its_json() -> None:
+    """The terminal is not UTF-8: it gets what it can show."""
+    found = session("NONE", signal.SIGINT)
+    assert re.fullmatch(r"HTTP front    http://\S+  \(Ctrl-C stops the stack\)", found.start[-1])
+    served, refused, cause, *others, stopping = found.served
+    assert served.split()[1:-2] == ["200", "GET", "/isolated", "BlueTenant", "try-it-out", "counter-isolated"]
+    assert refused.split()[1:-2] == ["403", "GET", "/isolated", "-", "tenant_unknown"]
+    assert cause.strip().startswith("The rule try-it-out allows the tenant, but it is not registered.")
+    assert len(others) == len(found.pasted)
+    assert stopping == "stopping"
 
 
 def test_reader_that_is_gone_or_slow_does_not_keep_the_stack_from_stopping() -> None:
@@ -171,26 +218,6 @@ def test_reader_that_is_gone_or_slow_does_not_keep_the_stack_from_stopping() -> 
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 0
         process.stdout.close()
-
-
-def test_person_sees_one_line_for_a_request_and_none_of_its_json() -> None:
-    """The terminal is not UTF-8: it gets what it can show."""
-    command = [sys.executable, "-m", "lattice_bridge", "local", "--port", "0", "--lambda-port", "0"]
-    environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    process = subprocess.Popen(
-        [*command, "-P", "AuthType=NONE"], cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environ
-    )
-    last = printed_at_start(process).splitlines()[-1]
-    front = last.split()[2]
-    assert last == f"HTTP front    {front}  (Ctrl-C stops the stack)"
-    for tenant in ("BlueTenant", "PinkTenant"):
-        subprocess.run(["curl", "-s", "-H", f"x-tenant-id: {tenant}", f"{front}/isolated?token=secret"], check=True)
-    process.send_signal(signal.SIGINT)
-    served, refused, cause, stopping = process.communicate(timeout=20)[0].splitlines()
-    assert served.split()[1:-2] == ["200", "GET", "/isolated", "BlueTenant", "try-it-out", "counter-isolated"]
-    assert refused.split()[1:-2] == ["403", "GET", "/isolated", "-", "tenant_unknown"]
-    assert cause.strip().startswith("The rule try-it-out allows the tenant, but it is not registered.")
-    assert stopping == "stopping"
 
 
 def test_bridge_toml_that_does_not_load_is_told_at_start(tmp_path: Path) -> None:

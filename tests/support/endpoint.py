@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final
 
 import boto3
@@ -58,5 +59,12 @@ def endpoint(services: Callable[[str], Mapping[str, AwsService]]) -> Iterator[st
 
 def client(url: str, service: str, *keys: str, **config: Any) -> Any:
     """A boto3 client that repeats no request."""
-    session = boto3.session.Session(*(keys or ("local", "local")), region_name=REGION)
-    return session.client(service, endpoint_url=url, config=Config(retries={"total_max_attempts": 1}, **config))
+    return _session(*(keys or ("local", "local"))).client(
+        service, endpoint_url=url, config=Config(retries={"total_max_attempts": 1}, **config)
+    )
+
+
+@cache
+def _session(*keys: str) -> boto3.session.Session:
+    """A session reads the model of a service once, which takes a quarter of a second."""
+    return boto3.session.Session(*keys, region_name=REGION)

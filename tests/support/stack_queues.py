@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import boto3
@@ -13,13 +14,19 @@ from lattice_bridge.testing import LocalStack
 
 def client(stack: LocalStack, key: str = "local", secret: str = "local", service: str = "sqs") -> Any:
     """boto3 for the stack's AWS endpoint."""
-    return boto3.session.Session().client(
+    return _session().client(
         service,
         endpoint_url=stack.process.lambda_url,
         region_name="us-east-1",
         aws_access_key_id=key,
         aws_secret_access_key=secret,
     )
+
+
+@cache
+def _session() -> Any:
+    """One session for all clients: it reads the model of a service once."""
+    return boto3.session.Session()
 
 
 def url_of(sqs: Any, name: str) -> str:

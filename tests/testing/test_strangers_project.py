@@ -42,16 +42,28 @@ FIXTURES: Final = re.findall(r"^@pytest\.fixture.*\ndef (\w+)", PLUGIN.read_text
 
 
 class Installed:
-    """A virtual environment with the wheel."""
+    """A virtual environment with the wheel.
 
-    def __init__(self, folder: Path, wheel: Path, extras: str) -> None:
-        venv.create(folder, symlinks=True)
+    If it extends another one, it is a copy with the packages of more extras: pip would find the wheel installed.
+    """
+
+    def __init__(self, folder: Path, wheel: Path, extras: str, extended: Installed | None = None) -> None:
+        self.folder = folder
         self.python = folder / "bin" / "python"
+        if extended is None:
+            venv.create(folder, symlinks=True)
+        else:
+            shutil.copytree(extended.folder, folder, symlinks=True, dirs_exist_ok=True)
+            for script in (folder / "bin").glob("lattice-*"):
+                script.write_text(script.read_text("utf-8").replace(str(extended.folder), str(folder)), "utf-8")
         (self.site,) = folder.glob("lib/python3*/site-packages")
         link(needed(metadata_of(wheel), extras.split(",")), self.site)
         link({POWERTOOLS, *needed(distribution(POWERTOOLS), ())}, self.site)
-        pip = [sys.executable, "-m", "pip", "--python", str(self.python), "--isolated", "install", "--no-index"]
-        run([*pip, "--quiet", "--disable-pip-version-check", f"{wheel}[{extras}]"], folder)
+        if extended is None:
+            # `pip --python` is this program too, after half a second.
+            pip = [str(self.python), str(distribution("pip").locate_file("pip/__pip-runner__.py")), "--isolated"]
+            options = ["install", "--no-index", "--quiet", "--disable-pip-version-check"]
+            run([*pip, *options, f"{wheel}[{extras}]"], folder)
 
     def pytest(self, project: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A run of the project's tests, of a copy of it. A warning is an error, as in many a stranger's project."""
@@ -76,10 +88,10 @@ def plain(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
 
 
 @pytest.fixture(scope="module")
-def full(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+def full(wheel: Path, plain: Installed, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """What the second command of the README installs."""
     (extras,) = re.findall(r"^pip install '\.\./lattice-bridge\[([a-z,]+)\]'$", "\n".join(COMMANDS), re.MULTILINE)
-    return Installed(tmp_path_factory.mktemp("full"), wheel, extras)
+    return Installed(tmp_path_factory.mktemp("full"), wheel, extras, plain)
 
 
 # ---- the wheel ------------------------------------------------------------------------------------------------------

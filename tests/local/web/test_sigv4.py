@@ -66,6 +66,14 @@ def test_request_signed_by_botocore_is_verified(path: str, query: list[tuple[str
     assert check(sign(path, raw)) is BLUE
 
 
+segments = st.lists(st.sampled_from(["", ".", "..", "...", "a", "b.", "%2E", "é"]), max_size=7)
+
+
+@given(segments=segments)
+def test_path_with_dots_is_verified_in_the_form_that_botocore_signs(segments: list[str]) -> None:
+    assert check(sign("/" + quote("/".join(segments), safe="/%"))) is BLUE
+
+
 def test_signed_headers_may_be_repeated_and_contain_spaces() -> None:
     assert check(sign(headers=[("x-custom", "a   b")])) is BLUE
 
