@@ -330,8 +330,8 @@ def test_line_of_a_record_is_what_json_makes_of_its_members(
         "rule": decision.rule if decision else None,
         "receiveCount": began[2],
         "milliseconds": {
-            **{name: round(spent, 3) for name, spent in steps.items()},
-            "total": round((times[-1] - times[0]) * 1000, 3),
+            **{name: round(spent * 1000) / 1000 for name, spent in steps.items()},
+            "total": round((times[-1] - times[0]) * 1000 * 1000) / 1000,
         },
         "map": texts[1],
     }
