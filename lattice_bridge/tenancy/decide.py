@@ -84,9 +84,7 @@ Entitlements = MutableMapping[BatchEvidence, Entitlement]
 the batch has records, and no other map is asked by it (traps D8, D9)."""
 
 
-def decide(
-    subject: Subject, rules: Rules, find: Find | None = None, entitlements: Entitlements | None = None
-) -> Decision:
+def decide(subject: Subject, rules: Rules, find: Find | None = None) -> Decision:
     """Decides which tenant a subject may run as. Never raises for a refusal.
 
     1. A requested tenant that is not a tenant id is refused.
@@ -102,7 +100,6 @@ def decide(
         subject: the evidence, and the tenant that the caller asks for.
         rules: the map.
         find: looks up tenants; the map's own if None. It is called once, for a tenant that the rules allow.
-        entitlements: by these rules, of other records of the batch. Refusals are not among them.
 
     >>> from lattice_bridge.identity.principal import parse_arn
     >>> from lattice_bridge.message import Caller
@@ -116,21 +113,31 @@ def decide(
     >>> decide(Subject(caller), rules).reason
     'ambiguous'
     """
+    return decide_record(subject, rules, find or rules.tenants.get, {})
+
+
+def decide_record(subject: Subject, rules: Rules, find: Find, entitlements: Entitlements) -> Decision:
+    """As `decide`, for one of several records.
+
+    Args:
+        subject, rules, find: as for `decide`.
+        entitlements: by these rules, of records that were decided before. Refusals are not among them.
+    """
     rule: Rule | None = None
     try:
         _check_requested_tenant(subject)
-        evidence = None if entitlements is None else subject.batch_evidence
-        found = entitlements.get(evidence) if entitlements and evidence else None
+        evidence = subject.batch_evidence
+        found = None if evidence is None else entitlements.get(evidence)
         if found is None:
             if (rule := rules.denial_of(subject)) is not None:
                 raise Forbidden("denied", f"rule {rule.id} denies the caller")
             owners = _owners(subject, rules)
             rule = owners[0]
             found = Entitlement(rule, _agreed(subject, owners))
-            if entitlements is not None and evidence is not None:
+            if evidence is not None:
                 entitlements[evidence] = found
         rule = found.rule
-        tenant = _registered(_select(subject, found.tenants, rules), find or rules.tenants.get)
+        tenant = _registered(_select(subject, found.tenants, rules), find)
         return Decision(tenant, rule.id, chosen_by=_chosen_by(subject))
     except BridgeError as refusal:
         return Decision(None, rule.id if rule else None, refusal, subject=subject)

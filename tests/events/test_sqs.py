@@ -289,7 +289,8 @@ def test_function_receives_the_record_alone_and_unchanged() -> None:
 def test_payload_is_what_json_makes_of_the_record() -> None:
     """One writer serves all records, so what it wrote before must not change what it writes."""
     body = 'é \u2028 "quoted" \\ \x00\x1f\x7f 😀'
-    for value in ([], {}, None, True, 1.5, 10**30, {"a": [{"b": body}]}):
+    values: list[Any] = [[], {}, None, True, 1.5, 10**30, {"a": [{"b": body}]}]
+    for value in values:
         (record,) = records_of([{**OF_STANDARD, "body": body, "more": value}])
         expected = json.dumps({"Records": [record.content]}, separators=(",", ":"), ensure_ascii=False)
         assert payload(record) == expected.encode()
