@@ -40,7 +40,7 @@ from lattice_bridge.lanes import Lanes
 from lattice_bridge.quarantine import Quarantine, check_return
 from lattice_bridge.runtime.process import time_left
 from lattice_bridge.telemetry import NAMESPACE, BatchLog, RecordLog, to_stdout
-from lattice_bridge.tenancy.decide import decide
+from lattice_bridge.tenancy.decide import Entitlements, decide_record
 from lattice_bridge.tenancy.subject import Subject
 
 SETTLE_TIME: Final = 0.0002
@@ -170,9 +170,9 @@ class Router:
                 line.fault = _BEHIND
             else:
                 self._process(record, line, work)
-            if line.status == "failed":
+            if line.fault is not None and not line.is_stored:
                 is_blocked = True
-                work.failed.setdefault(record.id, line.fault or _BEHIND)
+                work.failed.setdefault(record.id, line.fault)
             work.log.end(line)
 
     def _process(self, record: Record, line: RecordLog, work: _Work) -> None:
@@ -195,7 +195,9 @@ class Router:
             raise NOT_ALONE
         _check_time(work.deadline - line.began)
         line.step("decide")
-        tenant = self._tenant_of(record, source, line)
+        subject = subject_of(record, source)
+        line.decision = decide_record(subject, self.tenant_map.rules, self.tenant_map.find, work.entitlements)
+        tenant = line.decision.granted()
         line.step("encode")
         payload = payload_of(record, source)
         began = line.step("invoke")
@@ -216,11 +218,6 @@ class Router:
             work.enriched = _data_of(answer)
         elif source.invocation == "sync" and record.caller != "bus":  # no bus reads the answer of its target
             check_answer(answer, record.id)
-
-    def _tenant_of(self, record: Record, source: EventSource, line: RecordLog) -> str:
-        subject = subject_of(record, source)
-        line.decision = decision = decide(subject, self.tenant_map.rules, self.tenant_map.find)
-        return decision.granted()
 
     def _set_aside(self, record: Record, fault: BridgeError, quarantine: str, line: RecordLog, deadline: float) -> None:
         """Stores a copy of a record with a permanent fault. If that fails, the record is reported (trap E7)."""
@@ -254,6 +251,7 @@ class _Work:
         sources: the ARNs of bridge.toml.
         failed: by id, the faults of records that their source must keep.
         enriched: the function's answer, for a pipe's enrichment. An empty list ends the event there.
+        entitlements: what the evidence of its records gives, as far as it is found.
     """
 
     batch: Batch
@@ -262,6 +260,7 @@ class _Work:
     sources: Container[str] = ()
     failed: dict[str, BridgeError] = field(default_factory=dict)
     enriched: Any = field(default_factory=list)
+    entitlements: Entitlements = field(default_factory=dict)
 
     def begin(self, record: Record) -> RecordLog:
         """Begins the line of a record."""

@@ -14,8 +14,8 @@ import re
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from json.encoder import encode_basestring_ascii
@@ -163,7 +163,10 @@ class RecordLog(_Steps):
     def __init__(
         self, id_: str | None, queue: str | None, receive_count: int | None, clock: Callable[[], float]
     ) -> None:
-        super().__init__(clock)
+        self._clock = clock
+        self.began = self._last = clock()
+        self.milliseconds = {}
+        self._current = ""
         self.id = id_
         self.queue = queue
         self.receive_count = receive_count
@@ -353,6 +356,15 @@ def _metric(log: RequestLog, context: LogContext, total: float) -> dict[str, Any
 _RECORD_LEVELS: Final[Mapping[RecordStatus, str]] = {"done": "INFO", "quarantined": "WARN", "failed": "ERROR"}
 
 
+@dataclass(slots=True)
+class _Counts:
+    """What became of the records with one source and one reason."""
+
+    records: int = 0
+    failed: int = 0
+    quarantined: int = 0
+
+
 class BatchLog:
     """Writes the line of each record of a batch as the record ends, and the metric lines at the batch's end.
 
@@ -386,9 +398,11 @@ class BatchLog:
         self._clock = clock
         self._began = clock()
         self._lock = threading.Lock()
-        self._counts: dict[tuple[str, str, RecordStatus], int] = {}
+        self._counts: dict[tuple[str, str], _Counts] = {}
         self._own_milliseconds = 0.0
+        # What many records have in common. These end with the batch, so its records bound them (trap D9).
         self._names: dict[str | None, str | None] = {}
+        self._decided: dict[tuple[str | None, str | None], str] = {}
 
     def begin(self, id_: str | None = None, queue: str | None = None, receive_count: int | None = None) -> RecordLog:
         """Begins a record. Arguments as the attributes of `RecordLog`."""
@@ -396,38 +410,44 @@ class BatchLog:
 
     def end(self, record: RecordLog) -> None:
         """Ends a record, and writes its line."""
-        total, status = record.end(), record.status
-        outcome = record.fault.reason if record.fault else "ok"
+        total, status, queue = record.end(), record.status, self._name_of(record.queue)
         level = _RECORD_LEVELS[status]
-        line = self._line(record, level, status, outcome, total) if _LEVELS[level] >= self._least else ""
+        line = self._line(record, level, status, queue, total) if _LEVELS[level] >= self._least else ""
         # The dimension of a queue that is not in bridge.toml is `none`: an event of a stranger makes no new metric.
-        key = (self._name_of(record.source) or "none", outcome, status)
+        source = queue if record.source == record.queue else self._name_of(record.source)
+        key = (source or "none", record.fault.reason if record.fault else "ok")
         with self._lock:
-            self._counts[key] = self._counts.get(key, 0) + 1
+            counts = self._counts.get(key) or self._counts.setdefault(key, _Counts())
+            counts.records += 1
+            if status == "failed":
+                counts.failed += 1
+            elif status == "quarantined":
+                counts.quarantined += 1
             self._own_milliseconds += total - record.milliseconds.get("invoke", 0.0)
             if line:
                 _write_or_drop(self._write, line)
 
-    def _line(self, record: RecordLog, level: str, status: RecordStatus, outcome: str, total: float) -> str:
-        """The line of a record. It is what json.dumps makes of its members, byte by byte, for a third of the time."""
-        fault, decision, queue = record.fault, record.decision, self._name_of(record.queue)
+    def _line(self, record: RecordLog, level: str, status: str, queue: str | None, total: float) -> str:
+        """The line of a record: what json.dumps makes of its members, for a third of the time. Only the milliseconds
+        have another form, with three decimals each."""
         source = f'"source":"{queue}",' if queue else ""
-        why = decided = ""
-        if fault is not None:
-            why = (
-                f"{_member('detail', fault.detail)}{_member('callerKey', record.refused_sender)}"
-                f"{_member('function', record.function)}"
-                f"{_member('lambdaRequestId', _logged_id(record.lambda_request_id))}"
-            )
-        if decision is not None:
-            decided = f"{_member('tenant', decision.tenant)}{_member('rule', decision.rule)}"
+        fault = '"reason":"ok",' if record.fault is None else _why(record, record.fault)
+        decided = "" if record.decision is None else self._members_of(record.decision)
         received = "" if record.receive_count is None else f'"receiveCount":{record.receive_count},'
-        steps = "".join([f'"{name}":{_milliseconds(spent)},' for name, spent in record.milliseconds.items()])
+        steps = ""
+        for name, spent in record.milliseconds.items():
+            steps += f'"{name}":{spent:.3f},'
         return (
             f'{{"timestamp":"{_timestamp(time.time())}","level":"{level}",{self._first_members}{source}'
-            f'{_member("id", record.id)}"status":"{status}",{_member("reason", outcome)}{why}{decided}{received}'
-            f'"milliseconds":{{{steps}"total":{_milliseconds(total)}}}{self._last_member}}}\n'
+            f'{_member("id", record.id)}"status":"{status}",{fault}{decided}{received}'
+            f'"milliseconds":{{{steps}"total":{total:.3f}}}{self._last_member}}}\n'
         )
+
+    def _members_of(self, decision: Decision) -> str:
+        key = (decision.tenant, decision.rule)
+        if key not in self._decided:
+            self._decided[key] = _member("tenant", decision.tenant) + _member("rule", decision.rule)
+        return self._decided[key]
 
     def _name_of(self, arn: str | None) -> str | None:
         """The name of a queue. It is the same for all records of a batch."""
@@ -438,25 +458,18 @@ class BatchLog:
     def close(self) -> None:
         """Writes the metric lines: one for each source and reason. The first one also has the batch's latency, and how
         many milliseconds the router itself needed for a record on average."""
-        now, total = time.time(), sum(self._counts.values())
-        latency = round((self._clock() - self._began) * 1000, 3)
-        of_batch = {"Latency": latency, "Overhead": round(self._own_milliseconds / total, 3)} if total else {}
-        counts: dict[tuple[str, str], Counter[RecordStatus]] = {}
-        for (source, reason, status), count in self._counts.items():
-            counts.setdefault((source, reason), Counter())[status] = count
+        now, total = time.time(), sum(counts.records for counts in self._counts.values())
+        latency, own = (self._clock() - self._began) * 1000, self._own_milliseconds
+        of_batch = f'"Latency":{round(latency, 3)},"Overhead":{round(own / total, 3)},' if total else ""
         written = ""
-        for (source, reason), by_status in counts.items():
-            metric = {
-                "Source": source,
-                "Reason": reason,
-                "Records": by_status.total(),
-                "Failed": by_status["failed"],
-                "Quarantined": by_status["quarantined"],
-                **of_batch,
-                "requestId": self._request_id,
-            }
-            written += f"{_head(now, _record_metrics(self._namespace, bool(of_batch)))}{_to_line(metric)[1:]}\n"
-            of_batch = {}
+        for (source, reason), counts in self._counts.items():
+            written += (
+                f"{_head(now, _record_metrics(self._namespace, bool(of_batch)))}"
+                f'{_member("Source", source)}{_member("Reason", reason)}"Records":{counts.records},'
+                f'"Failed":{counts.failed},"Quarantined":{counts.quarantined},{of_batch}'
+                f"{_member('requestId', self._request_id)[:-1]}}}\n"
+            )
+            of_batch = ""
         _write_or_drop(self._write, written)
 
 
@@ -466,6 +479,15 @@ def _write_or_drop(write: Callable[[str], object], text: str) -> None:
         write(text)
     except Exception:  # noqa: S110 - see above
         pass
+
+
+def _why(record: RecordLog, fault: BridgeError) -> str:
+    """The reason, and the members that only the line of a record with a fault has."""
+    return (
+        f"{_member('reason', fault.reason)}{_member('detail', fault.detail)}"
+        f"{_member('callerKey', record.refused_sender)}"
+        f"{_member('function', record.function)}{_member('lambdaRequestId', _logged_id(record.lambda_request_id))}"
+    )
 
 
 def _queue_name(arn: str | None) -> str | None:
@@ -530,12 +552,6 @@ def _head(now: float, metrics: str) -> str:
 def _member(name: str, value: str | None) -> str:
     """A member of a line and the comma after it. Empty for None."""
     return "" if value is None else f'"{name}":{encode_basestring_ascii(value[:MAX_TEXT])},'
-
-
-def _milliseconds(value: float) -> str:
-    """A number with three decimals and without the zeros at its end, as JSON has a rounded float."""
-    digits = f"{value:.3f}".rstrip("0")
-    return f"{digits}0" if digits[-1] == "." else digits
 
 
 def _to_line(fields: dict[str, Any]) -> str:

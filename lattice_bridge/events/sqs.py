@@ -36,10 +36,12 @@ def records_of(contents: Iterable[object]) -> list[Record]:
     Raises:
         BadRequest: `malformed_event`: a record has no id, so that it could not be reported as failed.
     """
-    return [_record(index, content) for index, content in enumerate(contents)]
+    senders: dict[str, Sender | None] = {}
+    return [_record(index, content, senders) for index, content in enumerate(contents)]
 
 
-def _record(index: int, content: object) -> Record:
+def _record(index: int, content: object, senders: dict[str, Sender | None]) -> Record:
+    """A record. `senders` has what other records of the batch made of their `SenderId`."""
     message_id = content.get("messageId") if isinstance(content, dict) else None
     if not isinstance(content, dict) or not isinstance(message_id, str) or not message_id:
         raise BadRequest("malformed_event", f"record {index + 1} of the event has no messageId")
@@ -48,22 +50,24 @@ def _record(index: int, content: object) -> Record:
         return Record(
             _NAME, message_id, str(arn), content, fault=_malformed("eventSource, eventSourceARN or attributes")
         )
-    group, sender = attributes.get("MessageGroupId"), attributes.get("SenderId")
-    trace = attributes.get("AWSTraceHeader")
+    in_order, group = arn.endswith(FIFO), attributes.get("MessageGroupId")
+    sender, trace = attributes.get("SenderId"), attributes.get("AWSTraceHeader")
     # Of an anonymous sender, SQS writes an IP address: such a record has no sender. Its source is its only evidence.
-    sent_by = parse_sender(sender) if isinstance(sender, str) else None
-    in_order = arn.endswith(FIFO)
+    sent_by = None
+    if isinstance(sender, str):
+        sent_by = senders[sender] if sender in senders else senders.setdefault(sender, parse_sender(sender))
     return Record(
         _NAME,
         message_id,
         arn,
         content,
         # A record that cannot be used keeps its place in the group: later ones must not overtake it.
-        group=group if in_order and isinstance(group, str) and group else None,
-        sender=sent_by,
-        trace=trace if isinstance(trace, str) and trace else None,
-        receive_count=_receive_count(attributes),
-        fault=_fault(content, group if in_order else "-", sender),
+        group if in_order and isinstance(group, str) and group else None,
+        sent_by,
+        None,
+        trace if isinstance(trace, str) and trace else None,
+        _receive_count(attributes.get("ApproximateReceiveCount")),
+        fault=_fault(content.get("body"), group if in_order else "-", sender),
     )
 
 
@@ -77,16 +81,15 @@ def parse_sender(text: str) -> Sender | None:
     return Sender(match[1], match[2]) if match else None
 
 
-def _fault(content: Mapping[str, Any], group: object, sender: object) -> BadRequest | None:
-    if not isinstance(content.get("body"), str):
+def _fault(body: object, group: object, sender: object) -> BadRequest | None:
+    if not isinstance(body, str):
         return _malformed("body")
     if not (isinstance(group, str) and group):
         return _malformed("MessageGroupId")
     return None if isinstance(sender, str) and sender else _malformed("SenderId")
 
 
-def _receive_count(attributes: Mapping[str, Any]) -> int | None:
-    count = attributes.get("ApproximateReceiveCount")
+def _receive_count(count: object) -> int | None:
     return int(count) if isinstance(count, str) and len(count) < 10 and count.isascii() and count.isdigit() else None
 
 

@@ -6,19 +6,20 @@ grants nothing: it chooses one of the tenants that the evidence allows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from lattice_bridge.errors import BadRequest, BridgeError, Forbidden, Unauthenticated
 from lattice_bridge.message import is_tenant_id
 from lattice_bridge.tenancy.anchors import AWS_SOURCES
 from lattice_bridge.tenancy.rules import ANY_TENANT, Allowed, AnyTenant, Find, Rule, Rules, TenantFrom
-from lattice_bridge.tenancy.subject import Subject
+from lattice_bridge.tenancy.subject import BatchEvidence, Subject
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision:
-    """The answer for one subject.
+    """The answer for one subject. It is not changed; it is not frozen, because that makes it slow to build.
 
     Attributes:
         tenant: the registry's own spelling of the tenant; None if refused.
@@ -66,6 +67,23 @@ class Decision:
         return self.tenant
 
 
+class Entitlement(NamedTuple):
+    """What the evidence of a record gives: steps 2 to 4 of a decision. It is the same for all records with it.
+
+    Attributes:
+        rule: the owner.
+        tenants: that all owners allow.
+    """
+
+    rule: Rule
+    tenants: Allowed
+
+
+Entitlements = MutableMapping[BatchEvidence, Entitlement]
+"""What was found for the records of one batch with one map. It ends with the batch, so that it has no more entries than
+the batch has records, and no other map is asked by it (traps D8, D9)."""
+
+
 def decide(subject: Subject, rules: Rules, find: Find | None = None) -> Decision:
     """Decides which tenant a subject may run as. Never raises for a refusal.
 
@@ -95,14 +113,31 @@ def decide(subject: Subject, rules: Rules, find: Find | None = None) -> Decision
     >>> decide(Subject(caller), rules).reason
     'ambiguous'
     """
+    return decide_record(subject, rules, find or rules.tenants.get, {})
+
+
+def decide_record(subject: Subject, rules: Rules, find: Find, entitlements: Entitlements) -> Decision:
+    """As `decide`, for one of several records.
+
+    Args:
+        subject, rules, find: as for `decide`.
+        entitlements: by these rules, of records that were decided before. Refusals are not among them.
+    """
     rule: Rule | None = None
     try:
         _check_requested_tenant(subject)
-        if (rule := rules.denial_of(subject)) is not None:
-            raise Forbidden("denied", f"rule {rule.id} denies the caller")
-        owners = _owners(subject, rules)
-        rule = owners[0]
-        tenant = _registered(_select(subject, _agreed(subject, owners), rules), find or rules.tenants.get)
+        evidence = subject.batch_evidence
+        found = None if evidence is None else entitlements.get(evidence)
+        if found is None:
+            if (rule := rules.denial_of(subject)) is not None:
+                raise Forbidden("denied", f"rule {rule.id} denies the caller")
+            owners = _owners(subject, rules)
+            rule = owners[0]
+            found = Entitlement(rule, _agreed(subject, owners))
+            if evidence is not None:
+                entitlements[evidence] = found
+        rule = found.rule
+        tenant = _registered(_select(subject, found.tenants, rules), find)
         return Decision(tenant, rule.id, chosen_by=_chosen_by(subject))
     except BridgeError as refusal:
         return Decision(None, rule.id if rule else None, refusal, subject=subject)
@@ -129,7 +164,7 @@ def _owners(subject: Subject, rules: Rules) -> list[Rule]:
     """
     if subject.has_unverified_credential:
         raise Unauthenticated("no_credential", "the request is signed, but the platform authenticated no caller")
-    if subject.is_batch_record:
+    if subject.batch_evidence is not None:
         return _owners_of_record(subject, rules)
     by_caller, others = rules.owner_by_caller(subject), rules.other_owners(subject)
     if subject.caller.authenticated and by_caller is None and ("caller" in rules.evidence or not others):

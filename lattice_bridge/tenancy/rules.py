@@ -221,7 +221,8 @@ class Rules:
         """A deny rule that applies, at any key of the subject."""
         if not self.denials:
             return None
-        keys = _record_keys(subject.source, subject.sender).every if subject.is_batch_record else keys_of(subject)
+        evidence = subject.batch_evidence
+        keys = keys_of(subject) if evidence is None else _record_keys(*evidence).every
         found = (rule for key in keys for rule in self.denials.get(key, ()))
         return next((rule for rule in found if rule.applies(subject)), None)
 
@@ -234,8 +235,8 @@ class Rules:
         a record, the most specific rule for its sender, for its event's account, and for its source."""
         if not subject.has_other_evidence:
             return []
-        is_record = subject.is_batch_record
-        keys = _record_keys(subject.source, subject.sender).allowing if is_record else owning_keys(subject)
+        evidence = subject.batch_evidence
+        keys = owning_keys(subject) if evidence is None else _record_keys(*evidence).allowing
         owners = [self.owners[key] for key in keys if key in self.owners]
         if len(owners) < 2:
             return owners
@@ -248,7 +249,7 @@ class Rules:
 
 
 @lru_cache(1024)
-def _record_keys(source: str | None, sender: Sender | None) -> CallerKeys:
+def _record_keys(source: str, sender: Sender | None) -> CallerKeys:
     """The keys of a record of a batch. Many records have the same. AWS bounds the length of both."""
     subject = Subject(source=source, sender=sender)
     return CallerKeys(tuple(keys_of(subject)), tuple(owning_keys(subject)))

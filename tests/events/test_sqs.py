@@ -110,6 +110,18 @@ def test_sender_is_read_whole_or_not_at_all(sender_id: str, sender: Sender | Non
     assert (record.sender, record.fault) == (sender, None)
 
 
+def test_sender_of_each_record_is_its_own() -> None:
+    """Trap D8: what a batch has of its senders is found by the whole `SenderId`."""
+    ids = ["AROAIENQZJOLO23YVJ4VO:a", "AROAIENQZJOLO23YVJ4VO:b", "203.0.113.7", "AROAIENQZJOLO23YVJ4VO:a"]
+    contents = [{**OF_STANDARD, "attributes": {**OF_STANDARD["attributes"], "SenderId": one}} for one in ids]
+    assert [record.sender and record.sender.session for record in records_of(contents)] == ["a", "b", None, "a"]
+
+
+@pytest.mark.parametrize("group", ["-", "1", "sqs"])
+def test_group_of_a_fifo_queue_keeps_the_order_whatever_its_name(group: str) -> None:
+    assert altered(OF_FIFO, attributes={"MessageGroupId": group}).group == group
+
+
 def test_group_of_a_standard_queue_keeps_no_order() -> None:
     """Trap E10: the ARN tells which queues are FIFO. Fair queues write a group too."""
     assert altered(OF_STANDARD, attributes={"MessageGroupId": "blue", "SequenceNumber": "1"}).group is None
@@ -272,6 +284,16 @@ def test_function_receives_the_record_alone_and_unchanged() -> None:
     """Trap E1."""
     record = records_of([OF_STANDARD, OF_FIFO])[1]
     assert json.loads(payload(record)) == {"Records": [OF_FIFO]}
+
+
+def test_payload_is_what_json_makes_of_the_record() -> None:
+    """One writer serves all records, so what it wrote before must not change what it writes."""
+    body = 'é \u2028 "quoted" \\ \x00\x1f\x7f 😀'
+    values: list[Any] = [[], {}, None, True, 1.5, 10**30, {"a": [{"b": body}]}]
+    for value in values:
+        (record,) = records_of([{**OF_STANDARD, "body": body, "more": value}])
+        expected = json.dumps({"Records": [record.content]}, separators=(",", ":"), ensure_ascii=False)
+        assert payload(record) == expected.encode()
 
 
 def test_response_names_the_failed_records() -> None:

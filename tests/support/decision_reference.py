@@ -17,7 +17,7 @@ from lattice_bridge import BridgeError, Caller, Decision, Request, TenantMap
 from lattice_bridge.config.document import Document
 from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.message import X509, Authorizer, BusEvent, Sender
-from lattice_bridge.tenancy.decide import decide
+from lattice_bridge.tenancy.decide import Entitlements, decide, decide_record
 from lattice_bridge.tenancy.rules import Tenant
 from lattice_bridge.tenancy.subject import Subject, subject_of
 
@@ -120,12 +120,14 @@ class Asked:
             client_cert=self.cert,
         )
 
-    def decide(self, found: TenantMap) -> Decision:
+    def decide(self, found: TenantMap, entitlements: Entitlements | None = None) -> Decision:
         rules = found.rules
         if self.queue is not None:
             sender = None if self.sender is None else Sender(*self.sender)
             event = None if self.event is None else BusEvent(*self.event)
             subject = Subject(requested_tenant=self.claim, source=self.queue, sender=sender, bus_event=event)
+            if entitlements is not None:
+                return decide_record(subject, rules, found.find, entitlements)
             return decide(subject, rules, found.find)
         try:
             subject = subject_of(self.request, self.tokens, rules.header, rules.token_headers)
