@@ -221,7 +221,7 @@ async def _start_functions(
     )
     environments = EnvironmentPool(shared, limit=options.max_environments, idle_seconds=options.idle_seconds)
     external = ExternalFunctions(log.function_output)
-    service = LambdaService(plan.functions, plan.region, environments, external, log.invoked)
+    service = LambdaService(plan.functions, plan.region, environments, external, log)
     template_buses = TemplateBuses(buses := _event_buses(started, service, stores.queues, plan.region, log))
     destinations = Destinations(stores.queues, service.invoke, DestinationBuses(buses))
     events = AsyncInvokes(service.find, service.invoke, destinations, time.time, log, retry_seconds=options.async_retry)
