@@ -19,9 +19,9 @@ from typing import Final, TextIO
 from lattice_bridge.local.aws.async_invokes import Try
 from lattice_bridge.local.aws.event_bridge.deliveries import Delivery as EventDelivery
 from lattice_bridge.local.aws.event_bridge.deliveries import Event
-from lattice_bridge.local.aws.event_bridge.deliveries import Observer as EventObserver
-from lattice_bridge.local.aws.lambda_service import InvokeObserver, InvokeRequest
-from lattice_bridge.local.front.exchange.exchange import AnsweredRequest, RequestObserver
+from lattice_bridge.local.aws.lambda_service import InvokeRequest
+from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
+from lattice_bridge.local.inspector.observer import StackObserver
 from lattice_bridge.local.json_lines import JsonLines
 from lattice_bridge.local.plan.model import Function
 from lattice_bridge.local.sources.delivery import Batch, Delivery, StreamBatch, StreamDelivery
@@ -57,7 +57,7 @@ class WarningHandler(logging.Handler):
         self._log.warning(f"{source}{record.getMessage().strip()}{cause}")
 
 
-class LogWriter(RequestObserver, InvokeObserver, EventObserver):
+class LogWriter(StackObserver):
     """Writes lines from any thread. It observes requests of the front, batches of queues, asynchronous invocations, and
     events of buses.
 

@@ -52,12 +52,14 @@ class Delivered:
         group: its message group; None if it has none.
         receives: how often it has been received.
         record: of the event, as JSON.
+        sender: the unique id of the role or user that sent it; None if it is not known.
     """
 
     id: str
     group: str | None
     receives: int
     record: bytes = field(default=b"", repr=False)
+    sender: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ class _Received:
 
     def for_log(self) -> Delivered:
         receives = int(self.message.attributes["ApproximateReceiveCount"])
-        return Delivered(self.message.id, self.group, receives, self.record)
+        return Delivered(self.message.id, self.group, receives, self.record, self.message.attributes.get("SenderId"))
 
 
 class Poller:
