@@ -17,16 +17,23 @@ from urllib.parse import unquote
 import uvicorn
 
 from lattice_bridge.local.web.admission import ADMITTING, Address, Refused, address_of, check_admitted, refusal_line
-from lattice_bridge.local.web.http_protocol import LINGER_SECONDS, RESPOND, TARGET, StrictProtocol, closing_headers
+from lattice_bridge.local.web.http_protocol import (
+    LINGER_SECONDS,
+    RESPOND,
+    TARGET,
+    Body,
+    StrictProtocol,
+    closing_headers,
+)
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Respond = Callable[[int, Sequence[tuple[bytes, bytes]], bytes], Awaitable[None]]
-"""Sends a whole response: the status, the headers without the body's length, the body."""
+Respond = Callable[[int, Sequence[tuple[bytes, bytes]], Body], Awaitable[None]]
+"""Sends a response: the status, the headers without the body's length, the body or its parts."""
 Application = Callable[[Scope, Receive, Respond], Awaitable[None]]
-"""Answers a request as an ASGI application does, but with a whole response: none of them streams."""
+"""Answers a request as an ASGI application does, but with a whole response, or a generator of its body's parts."""
 
 HOST: Final = "127.0.0.1"
 MAX_HEAD: Final = 256 * 1024
