@@ -60,6 +60,8 @@ Body = bytes | AsyncGenerator[bytes, None]
 CHUNK_ALLOWANCE: Final = 16
 BODY_ALLOWANCE: Final = 2
 
+_HEADER_FRAMING: Final = 2
+"""Bytes of a header beside its name and value, at least: without them, empty headers would count too little."""
 _WITHOUT_BODY: Final = (204, 304)
 
 _logger: Final = logging.getLogger(__name__)
@@ -72,6 +74,8 @@ class StrictProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._limit = self.config.h11_max_incomplete_event_size or 0
         """Bytes of a head, and of what is between and behind a body's chunks: uvicorn's option for its own parser."""
+        self._always = self.config.encoded_headers
+        """Headers of every response."""
 
     _begun = False
     _in_body = False
@@ -156,7 +160,7 @@ class StrictProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_body:
             return
-        self._head_size += len(name) + len(value)
+        self._head_size += len(name) + len(value) + _HEADER_FRAMING
         if self._head_size > self._limit:
             raise self._head_too_large()
         self._names.append(name)
@@ -214,6 +218,8 @@ class StrictProtocol(HttpToolsProtocol):
         if cycle.response_started:
             raise RuntimeError("The request has a response already.")
         is_head = cycle.scope["method"] == "HEAD"
+        if self._always:
+            headers = [*headers, *self._always]
         cycle.keep_alive = cycle.keep_alive and (b"connection", b"close") not in headers
         head = _head(status, headers, len(body) if body or not is_head else None, keep_alive=cycle.keep_alive)
         cycle.response_started = cycle.response_complete = True
@@ -237,7 +243,7 @@ class StrictProtocol(HttpToolsProtocol):
             raise RuntimeError("The request has a response already.")
         chunked = cycle.scope["http_version"] == "1.1"  # the end of the connection ends a body of HTTP/1.0
         framing = [(b"transfer-encoding", b"chunked")] if chunked else []
-        head = _head(status, [*headers, *framing], None, keep_alive=False)
+        head = _head(status, [*headers, *self._always, *framing], None, keep_alive=False)
         cycle.keep_alive, cycle.response_started = False, True
         try:
             self.transport.write(head)
@@ -321,7 +327,8 @@ class StrictProtocol(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if not self._in_body or (unanswered and not self.cycle.response_started):
-            head = _head(refusal.status, closing_headers(refusal), len(refusal.body), keep_alive=False)
+            headers = [*closing_headers(refusal), *self._always]
+            head = _head(refusal.status, headers, len(refusal.body), keep_alive=False)
             self.transport.write(head + refusal.body)
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
 

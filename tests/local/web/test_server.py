@@ -105,6 +105,7 @@ class Connection:
             h11_max_incomplete_event_size=MAX_HEAD,
             ws="none",
             log_config=None,
+            server_header=False,
             timeout_keep_alive=60,
         )
         config.load()

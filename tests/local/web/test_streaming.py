@@ -20,7 +20,7 @@ class Source:
 
     Attributes:
         made: how many parts were asked for.
-        closed: whether the generator was closed.
+        began, ended: the generator has made its first part, or was closed.
     """
 
     def __init__(self, *parts: bytes, ends: bool = False, fault: Exception | None = None) -> None:
@@ -28,19 +28,24 @@ class Source:
         self._ends = ends
         self._fault = fault
         self.made = 0
-        self.closed = False
+        self.began, self.ended = asyncio.Event(), asyncio.Event()
+
+    @property
+    def closed(self) -> bool:
+        return self.ended.is_set()
 
     async def parts(self) -> AsyncGenerator[bytes, None]:
         try:
             for part in self._given:
                 self.made += 1
+                self.began.set()
                 yield part
             if self._fault is not None:
                 raise self._fault
             if not self._ends:
                 await asyncio.Event().wait()
         finally:
-            self.closed = True
+            self.ended.set()
 
     async def app(self, _scope: Scope, _receive: Receive, respond: Respond) -> None:
         await respond(200, PLAIN, self.parts())
@@ -117,11 +122,9 @@ def test_client_that_goes_ends_the_stream() -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
         await writer.drain()
-        while not source.made:
-            await asyncio.sleep(0.001)
+        await source.began.wait()
         writer.close()
-        while not source.closed:
-            await asyncio.sleep(0.001)
+        await source.ended.wait()
         await server.stop()
 
     asyncio.run(asyncio.wait_for(run(), 20))
@@ -138,8 +141,7 @@ def test_stream_ends_when_the_server_stops() -> None:
             return connection.getresponse().read()  # raises IncompleteRead without the last chunk
 
         reading = asyncio.create_task(asyncio.to_thread(read))
-        while not source.made:
-            await asyncio.sleep(0.001)
+        await source.began.wait()
         await server.stop()
         return await reading
 
