@@ -63,7 +63,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "authorizer": {"authorize"},
     "__init__": {"bridge", "config", "errors", "formats", "message", "router", "tenancy"},
     # what is not deployed
-    "review": {"config", "errors", "events", "formats", "identity", "message", "router", "tenancy"},
+    "review": {"bridge", "config", "errors", "events", "formats", "identity", "message", "router", "tenancy"},
     "packaging": {"config", "errors", "identity"},
     "deployment/cloudformation": {"config"},
     "deployment/iam": set(),
