@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -21,16 +21,17 @@ from lattice_bridge.config.words import quoted
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.events.record import BUS, Claim, Record, service_of
 from lattice_bridge.formats.recognise import Enabled
-from lattice_bridge.identity.token import NO_TOKENS
+from lattice_bridge.identity.token import NO_TOKENS, Tokens
 from lattice_bridge.message import BusEvent, Request
 from lattice_bridge.review.explain import Explanation, explain, explain_request, key_in_words
 from lattice_bridge.review.map_tests import described_subject
-from lattice_bridge.review.near_misses import NearMiss, NearMisses, near_misses
+from lattice_bridge.review.near_misses import NearMiss, NearMisses, alternatives, near_misses, shortened
 from lattice_bridge.review.records import RecordExplanation, Sources
 from lattice_bridge.review.requests import receive, status_of
 from lattice_bridge.review.token_misses import token_misses
 from lattice_bridge.router import is_permanent
 from lattice_bridge.tenancy.anchors import AWS_SOURCES
+from lattice_bridge.tenancy.rules import FACTS, Find, Rules
 from lattice_bridge.tenancy.subject import Subject, evidence_of
 
 Document = dict[str, Any]
@@ -71,39 +72,55 @@ class Explainer:
         tenant_map: decides.
         enabled: the events that the configuration accepts.
         sources: the configuration's event sources.
+        find: looks up tenants; the map's own if None.
+        tokens_of: gives the verified tokens of a request; the map's own if None.
+        now: seconds since the epoch of the request, for the times of its tokens; the clock's if None.
+        with_conditions: whether each document has `conditions`, beside the members that `explain` prints.
     """
 
     tenant_map: TenantMap
     enabled: Enabled
     sources: Sources
+    find: Find | None = None
+    tokens_of: Callable[[Request], Tokens] | None = None
+    now: float | None = None
+    with_conditions: bool = False
 
-    def of_event(self, event: object, now: float | None = None) -> Document:
+    @property
+    def _find(self) -> Find:
+        return self.find or self.tenant_map.find
+
+    def _tokens_of(self, request: Request) -> Tokens:
+        return self.tokens_of(request) if self.tokens_of else self.tenant_map.tokens_of(request, self.now)
+
+    def of_event(self, event: object) -> Document:
         """The document of a request.
 
         Args:
             event: of the bridge or of the map as an authorizer.
-            now: seconds since the epoch, for the times of a token; None for the clock's.
         """
         request: Request | None = None
         try:
             request = receive(event, self.enabled)
             check_service(request, self.enabled.services)
-            tokens = self.tenant_map.tokens_of(request, now)
+            tokens = self._tokens_of(request)
         except BridgeError as refusal:  # before any rule was read
             refused = {**_refused(refusal), "status": status_of(refusal, event)}
             if request is None:
                 return refused
             known = {**_caller(evidence_of(request, NO_TOKENS)), "header": self._header_in(request)}
-            return {**refused, **known, **_near(NearMisses(self._before_rules(request, refusal, now)))}
-        explanation = explain_request(request, self.tenant_map.rules, tokens, self.tenant_map.find)
+            return {**refused, **known, **_near(NearMisses(self._before_rules(request, refusal)))}
+        explanation = explain_request(request, self.tenant_map.rules, tokens, self._find)
         document = self._decided(explanation)
         denied = explanation.decision.refusal
         return document if denied is None else {**document, "status": status_of(denied, event)}
 
-    def _before_rules(self, request: Request, refusal: BridgeError, now: float | None) -> tuple[NearMiss, ...]:
+    def _before_rules(self, request: Request, refusal: BridgeError) -> tuple[NearMiss, ...]:
         """The near misses of a request for which no rule was read."""
         if refusal.reason == "token_invalid":
-            return token_misses(request, self.tenant_map.issuers, refusal, time.time() if now is None else now)
+            return token_misses(
+                request, self.tenant_map.issuers, refusal, time.time() if self.now is None else self.now
+            )
         if refusal.reason == "service_not_allowed":
             text, actual = "service is not in [lattice] services", request.service_arn or "absent"
             return (NearMiss("service", text, None, " or ".join(sorted(self.enabled.services)), actual),)
@@ -149,7 +166,7 @@ class Explainer:
             subject = described_subject(**of_request)
         except BridgeError as refusal:
             return _refused(refusal)
-        return self._decided(explain(subject, self.tenant_map.rules, self.tenant_map.find), unknown)
+        return self._decided(explain(subject, self.tenant_map.rules, self._find), unknown)
 
     def _of_described_record(
         self, of_record: Mapping[str, Any], of_request: Mapping[str, Any], unknown: frozenset[str]
@@ -171,7 +188,7 @@ class Explainer:
                 "claim in the map"
             )
         bus_event = BusEvent(*(of_record[name] or "" for name in OF_EVENTS)) if is_bus(source) else None
-        rules, find = self.tenant_map.rules, self.tenant_map.find
+        rules, find = self.tenant_map.rules, self._find
         explained = self.sources.describe(
             source, of_record["sender"], of_record["claim"], rules, find, bus_event=bus_event
         )
@@ -207,6 +224,7 @@ class Explainer:
             "detail": decision.refusal.detail if decision.refusal else None,
             "status": decision.status,
             **_near(near_misses(explanation, self.tenant_map.rules, unknown)),
+            **({"conditions": list(_conditions(explanation, self.tenant_map.rules))} if self.with_conditions else {}),
         }
 
 
@@ -233,6 +251,23 @@ def _unread_batch(refusal: BridgeError) -> Document:
     """The document of an event whose records cannot be read: the handler raises."""
     unread = {**UNREAD, "outcome": "raised", "permanent": is_permanent(refusal)}
     return {**_refused(refusal), "status": None, "record": unread}
+
+
+def _conditions(explanation: Explanation, rules: Rules) -> Iterator[Document]:
+    """The conditions of the rules that decided, each with the request's own value."""
+    subject = explanation.subject
+    decided = {explanation.denied_by} if explanation.denied_by else {rule for rule, _ in explanation.sources}
+    found = (rules.denial_of(subject), rules.owner_by_caller(subject), *rules.other_owners(subject))
+    for rule in dict.fromkeys(one for one in found if one is not None and one.id in decided):
+        for condition in rule.conditions:
+            facts = FACTS[condition.kind](subject)
+            yield {
+                "rule": rule.id,
+                "name": condition.kind,
+                "expected": alternatives(sorted(condition.values)),
+                "actual": shortened(facts[0]) if facts else None,
+                "holds": condition.holds(subject) if rule.outcome is not None else condition.may_hold(subject),
+            }
 
 
 def _near(found: NearMisses) -> Document:
