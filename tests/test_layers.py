@@ -117,7 +117,10 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("events", "formats", "local/environments", "local/plan"),
         *("local/aws", "local/aws/dynamodb", "local/aws/event_bridge", "local/aws/kinesis", "local/aws/sqs"),
     },
-    "local/inspector": {"http", "local/bridge", "local/front/exchange"},
+    "local/inspector": {
+        *("config", "errors", "events", "http", "identity", "message", "review", "tenancy"),
+        *("local/bridge", "local/front/exchange"),
+    },
     "local": {
         *("config", "deployment/cloudformation", "errors", "local/bridge", "local/code"),
         *("local/aws", "local/aws/dynamodb", "local/aws/event_bridge", "local/aws/kinesis", "local/aws/sqs"),
