@@ -63,7 +63,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "authorizer": {"authorize"},
     "__init__": {"bridge", "config", "errors", "formats", "message", "router", "tenancy"},
     # what is not deployed
-    "review": {"config", "errors", "events", "formats", "identity", "message", "router", "tenancy"},
+    "review": {"bridge", "config", "errors", "events", "formats", "identity", "message", "router", "tenancy"},
     "packaging": {"config", "errors", "identity"},
     "deployment/cloudformation": {"config"},
     "deployment/iam": set(),
@@ -118,9 +118,9 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("local/aws", "local/aws/dynamodb", "local/aws/event_bridge", "local/aws/kinesis", "local/aws/sqs"),
     },
     "local/inspector": {
-        *("config", "errors", "formats", "http", "identity", "local/aws", "local/aws/event_bridge"),
-        *("local/aws/kinesis", "local/aws/sqs", "local/bridge", "local/environments", "local/front/exchange"),
-        *("local/plan", "local/web", "message", "quarantine", "review", "tenancy", "version"),
+        *("config", "errors", "events", "formats", "http", "identity", "message", "quarantine", "review", "tenancy"),
+        *("local/aws", "local/aws/event_bridge", "local/aws/kinesis", "local/aws/sqs", "local/bridge"),
+        *("local/environments", "local/front/exchange", "local/plan", "local/web", "version"),
     },
     "local": {
         *("config", "deployment/cloudformation", "errors", "local/bridge", "local/code"),

@@ -145,13 +145,12 @@ async def serve(
         server = await AsgiServer.start(front, options.port, names=names)
         started.push_async_callback(server.stop)
         await functions.stores.load(plan)
-        aws = _aws_resources(started, functions, log)
-        aws.replace(plan, definition.endpoint_keys)
-        environments, service = functions.environments, functions.service
-        served = Served(preparation, storage, environments, service, front, names, aws, log, Active(definition))
+        (aws := _aws_resources(started, functions, log)).replace(plan, definition.endpoint_keys)
+        runs, active = (functions.environments, functions.service), Active(definition)
+        served = Served(preparation, storage, *runs, front, names, aws, log, active)
         following = asyncio.create_task(served.follow(read if options.reload else None))
         started.push_async_callback(_cancel, [following])
-        stack = Stack(f"http://{HOST}:{server.port}", endpoint.url, environments)
+        stack = Stack(f"http://{HOST}:{server.port}", endpoint.url, functions.environments)
         if inspection is not None:
             await _start_inspector(started, inspection, stack, functions, served, options.inspect or 0)
         yield stack
@@ -311,6 +310,7 @@ async def _start_inspector(
     port: int,
 ) -> None:
     """Starts the inspector's server, on a port or, if that is in use, on a free one."""
+    from lattice_bridge.local.inspector.decision import decide
     from lattice_bridge.local.inspector.live import Maps, RunningStack
     from lattice_bridge.local.inspector.replay import Targets
     from lattice_bridge.local.inspector.server import Inspector
@@ -329,7 +329,7 @@ async def _start_inspector(
         *(stores.every_stream, served.aws.sources.positions),
     )
     title = active.definition.sources[0].name
-    inspector = Inspector(inspection.timeline, inspection.decide, title, live)
+    inspector = Inspector(inspection.timeline, decide, title, live)
     try:
         server = await inspector.start(port)
     except PortTaken:

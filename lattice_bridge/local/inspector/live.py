@@ -41,10 +41,6 @@ class Inspection:
 
         return shown
 
-    def decide(self, _entry: Entry) -> Mapping[str, Any] | None:
-        """The decision about an entry."""
-        return None
-
 
 @dataclass(frozen=True, slots=True)
 class Maps:
