@@ -63,7 +63,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "authorizer": {"authorize"},
     "__init__": {"bridge", "config", "errors", "formats", "message", "router", "tenancy"},
     # what is not deployed
-    "review": {"config", "errors", "events", "formats", "identity", "message", "router", "tenancy"},
+    "review": {"bridge", "config", "errors", "events", "formats", "identity", "message", "router", "tenancy"},
     "packaging": {"config", "errors", "identity"},
     "deployment/cloudformation": {"config"},
     "deployment/iam": set(),
@@ -117,12 +117,16 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("events", "formats", "local/environments", "local/plan"),
         *("local/aws", "local/aws/dynamodb", "local/aws/event_bridge", "local/aws/kinesis", "local/aws/sqs"),
     },
-    "local/inspector": {"http", "local/bridge", "local/front/exchange"},
+    "local/inspector": {
+        *("config", "errors", "events", "formats", "http", "identity", "message", "quarantine", "review", "tenancy"),
+        *("local/aws", "local/aws/event_bridge", "local/aws/kinesis", "local/aws/sqs", "local/bridge"),
+        *("local/environments", "local/front/exchange", "local/plan", "local/web", "version"),
+    },
     "local": {
         *("config", "deployment/cloudformation", "errors", "local/bridge", "local/code"),
         *("local/aws", "local/aws/dynamodb", "local/aws/event_bridge", "local/aws/kinesis", "local/aws/sqs"),
         *("local/environments", "local/front", "local/front/exchange", "local/plan", "local/plan/readers"),
-        *("local/sources", "local/web"),
+        *("local/inspector", "local/sources", "local/web"),
     },
     "testing/strategies": {
         *("config", "events", "formats", "http", "identity", "message"),

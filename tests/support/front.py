@@ -26,6 +26,7 @@ from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.plan.http_api import HttpApi
 from lattice_bridge.local.plan.readers.template import read_plan
 from lattice_bridge.local.web.admission import Address, Refused
+from lattice_bridge.local.web.http_protocol import Body
 from lattice_bridge.local.web.server import ADDRESS
 
 Reply = Callable[[Mapping[str, Any]], Any]
@@ -106,7 +107,8 @@ class Stack:
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": body}
 
-        async def respond(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        async def respond(status: int, headers: Sequence[tuple[bytes, bytes]], body: Body) -> None:
+            assert isinstance(body, bytes)
             sent.append(Response(status, [(key.decode(), value.decode()) for key, value in headers], body))
 
         scope = {

@@ -22,7 +22,7 @@ from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.plan.readers.template import read_plan
 from lattice_bridge.local.web.admission import Address
-from lattice_bridge.local.web.http_protocol import NAMES
+from lattice_bridge.local.web.http_protocol import NAMES, Body
 from lattice_bridge.local.web.server import ADDRESS
 
 NOW: Final = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
@@ -155,7 +155,8 @@ class Gateway(RequestObserver):
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": body}
 
-        async def respond(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        async def respond(status: int, headers: Sequence[tuple[bytes, bytes]], body: Body) -> None:
+            assert isinstance(body, bytes)
             found = [(name.decode(), value.decode()) for name, value in headers]
             answered.append(Answered(status, found, body, self.requests[-1]))
 

@@ -93,7 +93,7 @@ def sent(
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b""}
 
-    async def respond(status: int, _headers: Any, _body: bytes) -> None:
+    async def respond(status: int, _headers: Any, _body: Any) -> None:
         statuses.append(status)
 
     front = Front(plan, service, {}, observer)  # type: ignore[arg-type] # a fake of the one method it uses
