@@ -63,7 +63,7 @@ from lattice_bridge.local.sources.delivery import (
 
 MAX_LOG: Final = 256 * 1024
 """Characters of an environment's lines that are kept until its invocation ends. The last ones stay."""
-_LABELS: Final = 512
+_LABELS: Final = 128
 """Environments whose lines are kept."""
 
 _WAYS: Final[Mapping[type, Way]] = {
