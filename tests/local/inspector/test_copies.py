@@ -19,7 +19,7 @@ from lattice_bridge.local.web.admission import Refused
 from tests.support.commands import read
 
 FRONT = "http://127.0.0.1:8080"
-TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"  # noqa: S105 - a token without any right
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
 ARN = "arn:aws:iam::111122223333:role/blue-api"
 
 

