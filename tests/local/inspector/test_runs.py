@@ -93,8 +93,8 @@ def test_log_has_the_last_lines_of_this_environment_only() -> None:
     clock = iter(range(100)).__next__
     tails = LogTails(lambda: float(clock()))
     for number in range(70):
-        tails.add("orders/blue#1", f"line {number}")
-    tails.add("orders/green#1", "another tenant's")
+        tails.function_output("orders/blue#1", f"line {number}")
+    tails.function_output("orders/green#1", "another tenant's")
     assert shown(Running(began=0), tails)["log"] == [f"line {number}" for number in range(20, 70)]
     assert len(shown(Running(began=0), tails)["log"]) == LOG_LINES
     assert shown(Running(began=68), tails)["log"] == ["line 68", "line 69"]
@@ -103,8 +103,8 @@ def test_log_has_the_last_lines_of_this_environment_only() -> None:
 def test_log_lines_are_short_and_without_credentials() -> None:
     """Trap G2."""
     tails = LogTails(lambda: 20.0)
-    tails.add("orders/blue#1", f"Authorization: Bearer {SECRET}")
-    tails.add("orders/blue#1", "a" * 100_000)
+    tails.function_output("orders/blue#1", f"Authorization: Bearer {SECRET}")
+    tails.function_output("orders/blue#1", "a" * 100_000)
     first, second = shown(Running(), tails)["log"]
     assert SECRET not in first
     assert len(second) == 1000
