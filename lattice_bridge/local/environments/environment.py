@@ -151,8 +151,8 @@ class Environment:
         self._process: asyncio.subprocess.Process | None = None
         self._exited: asyncio.Task[int] | None = None
         self._busy = False
-        self._ending = False
         self._init_milliseconds: float | None = None
+        self._ending = False
         self._fault: str | None = None
 
     @property
