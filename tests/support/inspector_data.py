@@ -308,8 +308,8 @@ def _hostile() -> list[Document]:
     coloured = summary(17, f"/{ANSI}/{RIGHT_TO_LEFT}", caller=f"role {RIGHT_TO_LEFT}")
     running = summary(20, "/reports/yearly", method="POST", state="running", outcome=None, status=None, reason=None, ms=None)
     return [
-        http_detail(missing, v2(None, path=f"/{SCRIPT}"), {"html": SCRIPT}, sent=SCRIPT, text=SCRIPT),
-        http_detail(coloured, v2(blue, path=f"/{ANSI}", headers={"x-ansi": ANSI}), {"say": RIGHT_TO_LEFT}, sent=ANSI),
+        http_detail(missing, v2(role(SCRIPT), headers={"x-tenant-id": SCRIPT}), {"html": SCRIPT}, sent=SCRIPT, text=SCRIPT),
+        http_detail(coloured, v2(blue, headers={"x-ansi": ANSI}), {"say": RIGHT_TO_LEFT}, sent=ANSI),
         http_detail(summary(18, long_path), v2(blue), {"ok": True}, target=long_path),
         http_detail(
             *(summary(19, "/upload", method="PUT", ms=44.0), v2(blue, method="PUT"), {"bytes": len(binary)}),

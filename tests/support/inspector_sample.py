@@ -34,10 +34,11 @@ AT_MOST: Final = 500
 class Sample:
     """The entries, what was asked, and a running server."""
 
-    def __init__(self, details: Iterable[data.Document] = (), *, mode: str = "live", port: int = 0) -> None:
+    def __init__(self, details: Iterable[data.Document] = (), *, mode: str = "live", port: int = 0, pace: float = 0.01) -> None:
         self.details: dict[int, data.Document] = {}
         self.changes: list[data.Document] = []
         self.mode = mode
+        self.pace = pace
         self.runs = data.runs()
         self.asked: list[tuple[str, Any]] = []
         self.cleared: tuple[int, int] | None = None
@@ -170,7 +171,7 @@ def _handler_of(sample: Sample) -> type[BaseHTTPRequestHandler]:
                     self.wfile.write(f"id: {after}\nevent: {event[0]}\ndata: {json.dumps(event[1])}\n\n".encode())
                 except OSError:
                     return
-                time.sleep(0.1)  # the pace of the real server
+                time.sleep(sample.pace)
 
         def answer(self, status: int, value: Any) -> None:
             self.send(status, "application/json", json.dumps(value).encode())
@@ -234,7 +235,7 @@ _ANSWERS: Final[dict[str, Callable[[Sample, list[str], Any, dict[str, str]], Ans
 
 
 def main(port: int) -> None:
-    with Sample(data.details(time.time()), port=port) as sample:
+    with Sample(data.details(time.time()), port=port, pace=0.1) as sample:
         print(sample.url, flush=True)  # noqa: T201 - a command for people
         while True:
             time.sleep(3600)

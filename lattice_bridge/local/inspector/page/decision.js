@@ -11,7 +11,7 @@ export function decisionView(decision, header) {
   if (!decision) return h("p", { class: "empty" }, "No bridge was in the way, so nothing decided about a tenant.");
   const notes = [];
   if (decision.error) notes.push(h("p", { class: "note bad" }, visible(decision.error)));
-  if (decision.same_map === false) notes.push(h("p", { class: "note" }, "Another map decided then. This is what the map of now would decide."));
+  if (decision.same_map === false) notes.push(h("p", { class: "note" }, "Another map decided then. This is the decision of the map that is given now."));
   const documents = decision.documents ?? [];
   return h("div", { class: "decision" }, notes, documents.map((one, place) => documentView(one, header, decision.map, documents.length > 1 ? place + 1 : 0)));
 }
@@ -32,17 +32,19 @@ function documentView(document, header, map, number) {
 const step = (title, kind, ...content) => h("li", { class: `step ${kind}` }, h("h3", {}, title), ...content);
 
 function evidence(document) {
-  const { record } = document;
+  const { record, log } = document;
   const pairs = [];
+  if (log) pairs.push(["log line", log.requestId], ["caller's key", log.callerKey], ["rule then", log.rule], ["outcome then", [log.status, log.reason].filter(Boolean).join(" ")]);
   if (record) {
     pairs.push(["source", record.source], ["sender", record.sender], ["account", record.event_account]);
     pairs.push(["bus source", record.bus_source], ["detail type", record.detail_type]);
     pairs.push([record.service === "kinesis" ? "partition key" : "group", record.group]);
-  } else if (document.authenticated !== null) {
+  } else if (document.authenticated !== null && document.authenticated !== undefined) {
     const signed = document.caller ? (document.authenticated ? "signed, verified by IAM" : "not verified") : null;
     pairs.push(["caller", document.caller ?? "none: the request is not signed"], ["signature", signed]);
   }
   for (const one of document.verified_by ?? []) pairs.push(["verified by", one]);
+  if (document.missing?.length) pairs.push(["not in the line", document.missing.join(", ")]);
   const known = pairs.filter(([, value]) => value);
   if (!known.length) return step("Evidence", "", h("p", { class: "none" }, "None was read before the refusal."));
   return step("Evidence", "", h("dl", { class: "fact-list" }, known.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, visible(value))))));
@@ -75,8 +77,10 @@ function conditions(document) {
       "li",
       { class: holds ? "holds" : "fails" },
       h("span", { class: "mark", "aria-hidden": "true" }, holds ? "✓" : "✕"),
-      h("span", {}, h("b", {}, visible(name)), holds ? " holds" : " does not hold", rule ? h("span", { class: "none" }, ` · ${visible(rule)}`) : null),
-      h("span", { class: "values" }, h("code", {}, visible(expected ?? "")), actual !== expected ? [" is ", h("code", {}, visible(actual ?? "absent"))] : null),
+      h("b", {}, visible(name)),
+      h("code", {}, visible(expected ?? "")),
+      holds ? null : h("span", {}, "but it is ", actual === null ? "absent" : h("code", {}, visible(actual))),
+      rule ? h("span", { class: "none" }, `in rule ${visible(rule)}`) : null,
     ),
   );
   const allows = (document.sources ?? []).map(({ rule, allows: what }) => h("li", { class: "allows" }, h("span", {}, "rule ", h("b", {}, visible(rule))), h("span", {}, "allows ", named(what))));
@@ -98,7 +102,7 @@ function asked(document, header) {
     const from = record.claim_from ? ` by ${visible(record.claim_from)}` : "";
     return step("Asked for", "", h("p", {}, record.claim === null ? h("span", { class: "none" }, "none that could be read") : tenantChip(record.claim), from));
   }
-  if (document.authenticated === null) return null;
+  if (document.authenticated === null || document.missing?.includes("header")) return null;
   const name = header ?? "the tenant header";
   if (document.header === null) return step("Asked for", "", h("p", { class: "none" }, `Nothing: ${name} is absent.`));
   return step("Asked for", "", h("p", {}, tenantChip(document.header), ` by ${name}`));

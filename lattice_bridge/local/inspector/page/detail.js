@@ -152,10 +152,11 @@ function move(event) {
   tabs[next].click();
 }
 
-function save({ text, name }) {
+function save({ text, name, also = null }) {
   const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
   h("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 1000);
+  if (also) save(also);
 }
 
 // ---- the time of each step -----------------------------------------------------------------------------------------
@@ -166,7 +167,7 @@ function stepsView(detail) {
   const total = Math.max(summary.ms ?? 0, ...steps.map((one) => one.from + one.ms), 0.001);
   const rows = steps.map((one) => {
     const track = h("span", { class: "track" }, h("span", { class: one.cold ? "bar-of cold-bar" : "bar-of", style: { "--from": `${(100 * one.from) / total}%`, "--long": `${(100 * one.ms) / total}%` } }));
-    return h("li", {}, h("span", { class: "step-name" }, visible(one.name), one.cold ? h("span", { class: "cold" }, "cold") : null), track, h("span", { class: "step-ms" }, milliseconds(one.ms)));
+    return h("li", {}, h("span", { class: "step-name" }, visible(one.name), one.cold && !one.name.includes("cold") ? h("span", { class: "cold" }, "cold") : null), track, h("span", { class: "step-ms" }, milliseconds(one.ms)));
   });
   return h("ol", { class: "steps", "aria-label": `Time of each step, of ${milliseconds(total)}` }, rows);
 }

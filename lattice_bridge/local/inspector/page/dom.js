@@ -24,18 +24,18 @@ export function h(tag, attributes = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
+const NAMES = "NUL SOH STX ETX EOT ENQ ACK BEL BS TAB LF VT FF CR SO SI DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US".split(" ");
 const HIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
 
 /**
- * Makes characters visible that otherwise are none, or that change what is around them: ESC is ␛, and a mark of the
- * writing direction is ⟨U+202E⟩.
+ * Makes characters visible that otherwise are none, or that change what is around them: ESC is ⟨ESC⟩, a mark of the
+ * writing direction is ⟨U+202E⟩. Few fonts have the pictures of Unicode for control characters.
  */
 export function visible(text, { lines = false } = {}) {
   return String(text).replace(HIDDEN, (character) => {
     const code = character.codePointAt(0);
     if (lines && (code === 0x0a || code === 0x09)) return character;
-    if (code < 0x20) return String.fromCharCode(0x2400 + code);
-    if (code === 0x7f) return "\u2421";
+    if (code < 0x20) return `⟨${NAMES[code]}⟩`;
     return `⟨U+${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
   });
 }

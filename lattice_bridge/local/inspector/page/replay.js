@@ -6,7 +6,7 @@
  */
 
 import { bodyView } from "./body.js";
-import { h, milliseconds, outcomeOf, tenantChip, visible } from "./dom.js";
+import { count, h, milliseconds, outcomeOf, tenantChip, visible } from "./dom.js";
 
 const SAME = " same"; // no access key begins with a space
 const MAX_LINES = 3000; // the comparison of lines takes as many steps as the product of both numbers
@@ -86,7 +86,7 @@ function ofInvoke(came) {
 }
 
 function headerRows(given, label = "Headers") {
-  const rows = h("div", { class: "rows" });
+  const rows = h("div", { class: "header-rows" });
   const add = (name, value, masked) => {
     const row = h("div", { class: "header-row" });
     const one = input(name, { "aria-label": "Name" });
@@ -115,7 +115,7 @@ function bodyField(body, label = "Body") {
   const area = h("textarea", { rows: "8", spellcheck: "false", disabled: !isWhole });
   area.value = text;
   const edit = h("input", { type: "checkbox", on: { change: () => (area.disabled = !edit.checked) } });
-  const why = body?.masked ? `${body.masked} values are masked` : "the body is shortened";
+  const why = body?.masked ? `${count(body.masked, "value")} ${body.masked === 1 ? "is" : "are"} masked` : "the body is shortened";
   const notice = isWhole ? null : h("label", { class: "check" }, edit, ` Replace it: ${why}, so without this, the original's is sent`);
   const element = h("div", {}, field(isHex ? `${label}, as hex digits` : label, area), notice);
   const read = () => {

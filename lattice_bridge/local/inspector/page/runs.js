@@ -151,15 +151,17 @@ function maps(found) {
       h("p", { class: "facts" }, h("b", {}, visible(map.function)), " uses ", h("b", {}, visible(map.file)), `, read at ${new Date(map.loaded_at * 1000).toLocaleTimeString()} · sha256 `, h("code", { title: map.sha256 }, visible((map.sha256 ?? "none").slice(0, 12)))),
       map.faults?.length ? h("div", { class: "note bad" }, h("p", {}, h("b", {}, "The last change was refused, and this older map is active:")), h("ul", {}, map.faults.map((fault) => h("li", {}, visible(typeof fault === "string" ? fault : fault.text ?? JSON.stringify(fault)))))) : null,
       h("p", { class: "chips" }, map.tenants.map(({ id, state }) => h("span", { "data-key": id }, tenantChip(id), state && state !== "active" ? h("span", { class: "tag warn" }, visible(state)) : null)), map.left_out ? h("span", { class: "none" }, `and ${map.left_out} more`) : null),
-      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Rules of ${map.file}`, "data-key": "rules" }, table(["rule", "for", "tenants", "conditions", "line"], map.rules.map((rule) => [h("b", {}, visible(rule.id)), visible(rule.key), allowed(rule.tenants), conditionsOf(rule.conditions), rule.line === null || rule.line === undefined ? "–" : String(rule.line)]))),
+      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Rules of ${map.file}`, "data-key": "rules" }, table(["rule", "for", "tenants", "conditions", "line"], map.rules.map((rule) => [h("b", {}, visible(rule.id)), visible(rule.key), allowed(rule.tenants, map.tenants), conditionsOf(rule.conditions), rule.line === null || rule.line === undefined ? "–" : String(rule.line)]))),
     ),
   );
 }
 
-function allowed(tenants) {
-  if (Array.isArray(tenants)) return h("span", { class: "chips" }, tenants.map((name) => tenantChip(name)));
-  const text = String(tenants ?? "–");
-  return /^[\w.-]+(, [\w.-]+)*$/.test(text) ? h("span", { class: "chips" }, text.split(", ").map((name) => tenantChip(name))) : visible(text);
+/** The tenants of a rule: names as chips, and words such as "any registered tenant" as they are. */
+function allowed(tenants, registered) {
+  const names = Array.isArray(tenants) ? tenants : String(tenants ?? "–").split(", ");
+  const known = new Set(registered.map(({ id }) => id));
+  if (!Array.isArray(tenants) && !names.every((name) => known.has(name))) return visible(names.join(", "));
+  return h("span", { class: "chips" }, names.map((name) => tenantChip(name)));
 }
 
 const conditionsOf = (found) => (Array.isArray(found) ? found.map((one) => (typeof one === "string" ? one : JSON.stringify(one))).map(visible).join("; ") : visible(found ?? "")) || h("span", { class: "none" }, "none");
