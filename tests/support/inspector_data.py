@@ -124,7 +124,13 @@ def detail(entry: Document, **fields: Any) -> Document:
 
 
 def http_detail(
-    entry: Document, built: Mapping[str, Any], answer: Any, *, sent: Any = None, target: str | None = None, **fields: Any
+    entry: Document,
+    built: Mapping[str, Any],
+    answer: Any,
+    *,
+    sent: Any = None,
+    target: str | None = None,
+    **fields: Any,
 ) -> Document:
     """A request through the bridge, to the function if the bridge allows it."""
     decision = fields.pop("decision", None) or decision_of(built)
@@ -139,7 +145,10 @@ def http_detail(
         calls.append(
             invocation(
                 *("orders", entry["tenant"], built, reply),
-                **{"cold": cold, "began": began, "init_ms": 0.4 * total if cold else None, "log": log},
+                cold=cold,
+                began=began,
+                init_ms=0.4 * total if cold else None,
+                log=log,
             )
         )
         steps += [_step("cold start", 2.1, 0.4 * total, cold=True)] if cold else []
@@ -249,7 +258,9 @@ def _requests() -> list[Document]:
             *(denied, v2(blue, headers=asks), {"error": "tenant_not_allowed"}),
             text="rule blue-api does not allow the tenant green. Fix: add green to the rule, or do not ask for it",
         ),
-        http_detail(unknown, v2(stranger), {"error": "no_rule"}, text="no rule is for the role blue-api of 444455556666"),
+        http_detail(
+            unknown, v2(stranger), {"error": "no_rule"}, text="no rule is for the role blue-api of 444455556666"
+        ),
         http_detail(stopped, v2(blue, headers=asks), {"error": "tenant_not_allowed"}, decision=with_conditions),
         http_detail(
             *(summary(7, "/orders/9", method="DELETE", **failed), v1(blue), {"error": "function_error"}),
@@ -257,7 +268,9 @@ def _requests() -> list[Document]:
         ),
         http_detail(choice, v2(role("support"), headers=asks), {"tenant": "green", "orders": []}),
         detail(
-            summary(9, "/health", outcome="fixed", status=404, reason="no_listener_rule", tenant=None, caller=None, ms=0.3),
+            summary(
+                9, "/health", outcome="fixed", status=404, reason="no_listener_rule", tenant=None, caller=None, ms=0.3
+            ),
             reply={"status": 404, "headers": [], "body": body("Not Found")},
             text="The listener answers with a fixed response: no function runs.",
         ),
@@ -292,7 +305,13 @@ def _records() -> list[Document]:
         detail(summary(14, "Order Placed", **bus, ms=5.1)),
         detail(
             call,
-            came_in={"kind": "invoke", "function": "orders", "tenant": "blue", "type": "RequestResponse", "payload": body({"a": 1})},
+            came_in={
+                "kind": "invoke",
+                "function": "orders",
+                "tenant": "blue",
+                "type": "RequestResponse",
+                "payload": body({"a": 1}),
+            },
             invocations=[invocation("orders", "blue", {"a": 1}, {"ok": True}, log=["START", "END"])],
             steps=[_step("orders", 0.4, 17.6)],
         ),
@@ -304,11 +323,17 @@ def _hostile() -> list[Document]:
     blue = role("blue-api")
     binary = bytes(range(256)) * 2
     shortened = {**body({"text": "x" * 600}), "bytes": 6_000_000, "masked": 2}
-    missing = summary(16, f"/{SCRIPT}", tenant=f"{SCRIPT}", caller=f"role {SCRIPT}", reason="no_rule", outcome="refused", status=403)
+    missing = summary(
+        16, f"/{SCRIPT}", tenant=f"{SCRIPT}", caller=f"role {SCRIPT}", reason="no_rule", outcome="refused", status=403
+    )
     coloured = summary(17, f"/{ANSI}/{RIGHT_TO_LEFT}", caller=f"role {RIGHT_TO_LEFT}")
-    running = summary(20, "/reports/yearly", method="POST", state="running", outcome=None, status=None, reason=None, ms=None)
+    running = summary(
+        20, "/reports/yearly", method="POST", state="running", outcome=None, status=None, reason=None, ms=None
+    )
     return [
-        http_detail(missing, v2(role(SCRIPT), headers={"x-tenant-id": SCRIPT}), {"html": SCRIPT}, sent=SCRIPT, text=SCRIPT),
+        http_detail(
+            missing, v2(role(SCRIPT), headers={"x-tenant-id": SCRIPT}), {"html": SCRIPT}, sent=SCRIPT, text=SCRIPT
+        ),
         http_detail(coloured, v2(blue, headers={"x-ansi": ANSI}), {"say": RIGHT_TO_LEFT}, sent=ANSI),
         http_detail(summary(18, long_path), v2(blue), {"ok": True}, target=long_path),
         http_detail(
@@ -375,8 +400,16 @@ def _shard(number: int, records: int, behind: int) -> Document:
 
 def _environment(function: str, tenant: str | None, slot: int, state: str, calls: int, **more: Any) -> Document:
     return {
-        **{"function": function, "tenant": tenant, "slot": slot, "state": state, "age": 734.2},
-        **{"idle": 12.4 if state == "idle" else None, "invocations": calls, "memory": 48_200_000, "log": [], **more},
+        "function": function,
+        "tenant": tenant,
+        "slot": slot,
+        "state": state,
+        "age": 734.2,
+        "idle": 12.4 if state == "idle" else None,
+        "invocations": calls,
+        "memory": 48_200_000,
+        "log": [],
+        **more,
     }
 
 
@@ -394,7 +427,13 @@ def _map() -> Document:
         "loaded_at": 1_795_000_000.0,
         "faults": ['line 12: rule "green-api": tenant "gren" is not registered. Fix: write "green"'],
         "rules": [
-            {"id": one, "key": key, "tenants": tenants, "conditions": [conditions] if conditions else [], "line": 8 + 5 * place}
+            {
+                "id": one,
+                "key": key,
+                "tenants": tenants,
+                "conditions": [conditions] if conditions else [],
+                "line": 8 + 5 * place,
+            }
             for place, (one, key, tenants, conditions) in enumerate(rules)
         ],
         "tenants": [
@@ -415,8 +454,16 @@ def queues() -> list[Document]:
 
 def _queue(name: str, **fields: Any) -> Document:
     return {
-        **{"name": name, "kind": "standard", "visible": 0, "in_flight": 0, "delayed": 0, "oldest": None},
-        **{"is_quarantine": False, "is_dead_letters": False, "dead_letters": None, **fields},
+        "name": name,
+        "kind": "standard",
+        "visible": 0,
+        "in_flight": 0,
+        "delayed": 0,
+        "oldest": None,
+        "is_quarantine": False,
+        "is_dead_letters": False,
+        "dead_letters": None,
+        **fields,
     }
 
 
@@ -424,8 +471,11 @@ def messages(name: str) -> list[Document]:
     reason = {"reason": "tenant_not_allowed", "source": ORDERS, "detail": SCRIPT, "attempts": 1}
     return [
         {
-            **{"id": f"77aa01b3-{number:04}", "group": "pink" if name.endswith(".fifo") else None, "receives": number},
-            **{"sent": 1_795_000_000.0, "body": body({"order": number, "note": SCRIPT})},
+            "id": f"77aa01b3-{number:04}",
+            "group": "pink" if name.endswith(".fifo") else None,
+            "receives": number,
+            "sent": 1_795_000_000.0,
+            "body": body({"order": number, "note": SCRIPT}),
             "reason": reason if name == "orders-quarantine" else None,
         }
         for number in (1, 2)

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -34,7 +33,9 @@ AT_MOST: Final = 500
 class Sample:
     """The entries, what was asked, and a running server."""
 
-    def __init__(self, details: Iterable[data.Document] = (), *, mode: str = "live", port: int = 0, pace: float = 0.01) -> None:
+    def __init__(
+        self, details: Iterable[data.Document] = (), *, mode: str = "live", port: int = 0, pace: float = 0.01
+    ) -> None:
         self.details: dict[int, data.Document] = {}
         self.changes: list[data.Document] = []
         self.mode = mode
@@ -67,7 +68,9 @@ class Sample:
 
     def change(self, summaries: Iterable[data.Document]) -> None:
         with self.condition:
-            self.changes += summaries
+            for one in summaries:
+                self.changes.append(one)
+                self.details.setdefault(one["n"], data.detail(one))
             self.condition.notify_all()
 
     def clear(self) -> int:
@@ -117,6 +120,7 @@ class Sample:
 def _handler_of(sample: Sample) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # the head and the body are two writes
 
         def do_GET(self) -> None:
             path = urlsplit(self.path).path

@@ -30,7 +30,7 @@ export function bodyView(body, label) {
 }
 
 function content(body, label) {
-  const focus = { tabindex: "0", role: "region", "aria-label": label };
+  const focus = { tabindex: "0", role: "group", "aria-label": label };
   if (body.kind === "json") {
     const tree = parsed(body.text);
     if (tree) return h("div", { class: "code json", ...focus }, shown(tree, 0));
@@ -61,7 +61,7 @@ export function logView(lines, label = "Log") {
     "div",
     { class: "body" },
     h("div", { class: "bar" }, h("h3", {}, label), h("span", { class: "facts" }, `${lines.length} lines`), copyButton(() => lines.join("\n"))),
-    h("pre", { class: "code text", tabindex: "0", role: "region", "aria-label": label }, visible(lines.join("\n"), { lines: true })),
+    h("pre", { class: "code text", tabindex: "0", role: "group", "aria-label": label }, visible(lines.join("\n"), { lines: true })),
   );
 }
 

@@ -141,7 +141,7 @@ function misses(document) {
     "div",
     { class: "misses" },
     h("h3", {}, "Near misses"),
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Near misses" }, h("table", {}, h("thead", {}, h("tr", {}, ["what differs", "rule", "expected", "actual"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows))),
+    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Near misses" }, h("table", {}, h("thead", {}, h("tr", {}, ["what differs", "rule", "expected", "actual"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows))),
     left ? h("p", { class: "none" }, `and ${left} more rules`) : null,
   );
 }

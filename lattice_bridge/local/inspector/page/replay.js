@@ -112,14 +112,14 @@ function bodyField(body, label = "Body") {
   const isHex = body?.kind === "hex";
   const isWhole = !body || body.kind === "empty" || (body.shown === body.bytes && !body.masked);
   const text = isHex ? hexOf(body.text) : (body?.text ?? "");
-  const area = h("textarea", { rows: "8", spellcheck: "false", disabled: !isWhole });
+  const area = h("textarea", { rows: "8", spellcheck: "false", readonly: !isWhole });
   area.value = text;
-  const edit = h("input", { type: "checkbox", on: { change: () => (area.disabled = !edit.checked) } });
+  const edit = h("input", { type: "checkbox", on: { change: () => (area.readOnly = !edit.checked) } });
   const why = body?.masked ? `${count(body.masked, "value")} ${body.masked === 1 ? "is" : "are"} masked` : "the body is shortened";
   const notice = isWhole ? null : h("label", { class: "check" }, edit, ` Replace it: ${why}, so without this, the original's is sent`);
   const element = h("div", {}, field(isHex ? `${label}, as hex digits` : label, area), notice);
   const read = () => {
-    if (area.disabled || area.value === text) return {};
+    if (area.readOnly || area.value === text) return {};
     return { body: isHex ? { hex: area.value.replace(/\s+/g, "") } : { text: area.value } };
   };
   return { element, read };
@@ -166,7 +166,7 @@ export function comparison(detail, original, app) {
   });
   return h(
     "div",
-    { class: "panel compare", tabindex: "0", role: "region", "aria-label": "Comparison" },
+    { class: "panel compare", tabindex: "0", role: "group", "aria-label": "Comparison" },
     h("table", {}, h("thead", {}, h("tr", {}, h("td", {}), heads)), h("tbody", {}, drawn.filter(Boolean))),
   );
 }

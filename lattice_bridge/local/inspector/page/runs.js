@@ -122,9 +122,9 @@ function environments(runs, chosen) {
   );
   const open = running.find((one) => nameOf(one) === chosen);
   return [
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Functions and tenants", "data-key": "grid" }, h("table", { class: "grid" }, h("thead", {}, head), h("tbody", {}, rows))),
+    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Functions and tenants", "data-key": "grid" }, h("table", { class: "grid" }, h("thead", {}, head), h("tbody", {}, rows))),
     running.length ? null : none("None runs now. The first request of a tenant starts one."),
-    open ? h("div", { class: "log", "data-key": `log ${chosen}` }, h("h3", {}, `Log of ${visible(chosen)}`), open.log.length ? h("pre", { class: "code text", tabindex: "0", role: "region", "aria-label": "Log" }, visible(open.log.join("\n"), { lines: true })) : none("Nothing was printed.")) : null,
+    open ? h("div", { class: "log", "data-key": `log ${chosen}` }, h("h3", {}, `Log of ${visible(chosen)}`), open.log.length ? h("pre", { class: "code text", tabindex: "0", role: "group", "aria-label": "Log" }, visible(open.log.join("\n"), { lines: true })) : none("Nothing was printed.")) : null,
   ];
 }
 
@@ -151,7 +151,7 @@ function maps(found) {
       h("p", { class: "facts" }, h("b", {}, visible(map.function)), " uses ", h("b", {}, visible(map.file)), `, read at ${new Date(map.loaded_at * 1000).toLocaleTimeString()} · sha256 `, h("code", { title: map.sha256 }, visible((map.sha256 ?? "none").slice(0, 12)))),
       map.faults?.length ? h("div", { class: "note bad" }, h("p", {}, h("b", {}, "The last change was refused, and this older map is active:")), h("ul", {}, map.faults.map((fault) => h("li", {}, visible(typeof fault === "string" ? fault : fault.text ?? JSON.stringify(fault)))))) : null,
       h("p", { class: "chips" }, map.tenants.map(({ id, state }) => h("span", { "data-key": id }, tenantChip(id), state && state !== "active" ? h("span", { class: "tag warn" }, visible(state)) : null)), map.left_out ? h("span", { class: "none" }, `and ${map.left_out} more`) : null),
-      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Rules of ${map.file}`, "data-key": "rules" }, table(["rule", "for", "tenants", "conditions", "line"], map.rules.map((rule) => [h("b", {}, visible(rule.id)), visible(rule.key), allowed(rule.tenants, map.tenants), conditionsOf(rule.conditions), rule.line === null || rule.line === undefined ? "–" : String(rule.line)]))),
+      h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": `Rules of ${map.file}`, "data-key": "rules" }, table(["rule", "for", "tenants", "conditions", "line"], map.rules.map((rule) => [h("b", {}, visible(rule.id)), visible(rule.key), allowed(rule.tenants, map.tenants), conditionsOf(rule.conditions), rule.line === null || rule.line === undefined ? "–" : String(rule.line)]))),
     ),
   );
 }
@@ -192,7 +192,7 @@ function queues(found, view) {
     );
   });
   return [
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Queues", "data-key": "queues" }, h("table", {}, h("thead", {}, h("tr", {}, heads.map((name) => (name ? h("th", { scope: "col" }, name) : h("td", {}))))), h("tbody", {}, rows))),
+    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Queues", "data-key": "queues" }, h("table", {}, h("thead", {}, h("tr", {}, heads.map((name) => (name ? h("th", { scope: "col" }, name) : h("td", {}))))), h("tbody", {}, rows))),
     view.queue !== null && view.messages ? messages(view) : null,
   ];
 }
@@ -213,5 +213,5 @@ function messages({ queue, messages: found }) {
 function streams(found) {
   if (!found.length) return none("The template has no streams.");
   const rows = found.flatMap(({ name, service, shards }) => shards.map(({ id, records, behind }, place) => [place ? "" : h("b", {}, visible(name)), place ? "" : visible(service), visible(id), String(records), behind === null ? "–" : String(behind)]));
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Streams", "data-key": "streams" }, table(["stream", "service", "shard", "records", "not yet delivered"], rows));
+  return h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Streams", "data-key": "streams" }, table(["stream", "service", "shard", "records", "not yet delivered"], rows));
 }

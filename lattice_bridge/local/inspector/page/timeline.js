@@ -100,7 +100,7 @@ export class TimelineView {
     const { entries } = this;
     if (!entries.length) return null;
     const last = entries.length - 1;
-    if (this.selected === null) return entries[last].n;
+    if (this.selected === null) return entries[by === Infinity ? 0 : last].n;
     const place = placeOf(entries, this.selected);
     const isThere = entries[place]?.n === this.selected;
     const next = isThere ? place - by : by > 0 ? place - by : place - by - 1;
@@ -185,6 +185,6 @@ function fill(row, entry) {
   cells.who.classList.toggle("tenant", entry.tenant !== null);
   if (entry.tenant !== null) cells.who.style.setProperty("--hue", hueOf(entry.tenant));
   cells.caller.textContent = visible(entry.caller ?? "");
-  cells.ms.replaceChildren(entry.cold ? h("span", { class: "cold" }, "cold") : "", milliseconds(entry.ms));
+  cells.ms.replaceChildren(entry.cold ? h("span", { class: "cold" }, "cold") : "", entry.cold ? " " : "", milliseconds(entry.ms));
   element.dataset.outcome = entry.outcome ?? "running";
 }
