@@ -141,7 +141,6 @@ class _Running:
     work: _Work
     opens: Sequence[_Open]
     is_target: bool
-    is_bridge: bool
 
 
 @dataclass(slots=True)
@@ -268,12 +267,11 @@ class Capture(StackObserver):
             self._add_roots(work, [request.trace_id])
         invoked = self._attach(work, opens, function.name, request)
         work.running += 1
-        is_bridge = function.handler in OWN_HANDLERS
-        if is_bridge and is_target:
+        if is_target and function.handler in OWN_HANDLERS:
             configuration = self._configuration(function.name)
             for one in opens:
                 one.entry.configuration = configuration if one.entry.content is not None else None
-        self._running[request.request_id] = _Running(invoked, work, opens, is_target, is_bridge)
+        self._running[request.request_id] = _Running(invoked, work, opens, is_target)
 
     def invocation_ended(self, request: InvokeRequest, result: InvocationResult) -> None:
         """Takes the answer of a function."""
@@ -287,7 +285,7 @@ class Capture(StackObserver):
             invoked.environment = result.environment
             if (lines := self._lines.pop(result.environment, None)) is not None:
                 invoked.log = [*lines.lines]
-        if running.is_bridge and running.is_target:
+        if running.is_target:
             self._take_request_line(running)
         for one in running.opens:
             one.entry.cold = one.entry.cold or invoked.cold
@@ -314,7 +312,7 @@ class Capture(StackObserver):
             self._end_invoke(work, words, error)
         else:
             work.running += 1
-            self._ended(_Running(invoked, work, opens, is_target, is_bridge=False), words, error)
+            self._ended(_Running(invoked, work, opens, is_target), words, error)
 
     def _ended(self, running: _Running, words: str, error: LambdaError | None = None) -> None:
         work = running.work
@@ -480,7 +478,7 @@ class Capture(StackObserver):
         if found is None or not is_record(found):
             return
         running = self._running.get(str(found["requestId"]))
-        if running is None or not running.is_bridge or not label.startswith(f"{running.invoked.function}#"):
+        if running is None or not running.is_target or not label.startswith(f"{running.invoked.function}#"):
             return
         for one in running.opens:
             if len(running.opens) == 1 or one.record == found["id"]:
@@ -545,7 +543,7 @@ class Capture(StackObserver):
     def _end(self, work: _Work, one: _Open, outcome: Outcome, reason: str, milliseconds: float | None = None) -> None:
         entry = one.entry
         entry.state, entry.outcome, entry.reason = "ended", outcome, reason
-        entry.ms = (time.time() - entry.at) * 1000 if milliseconds is None else milliseconds
+        entry.ms = round((time.time() - entry.at) * 1000 if milliseconds is None else milliseconds, 3)
         entry.function = entry.function or work.function or None
         work.has_ended = True
         self.timeline.changed(entry)
