@@ -118,14 +118,15 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("local/aws", "local/aws/dynamodb", "local/aws/event_bridge", "local/aws/kinesis", "local/aws/sqs"),
     },
     "local/inspector": {
-        *("config", "errors", "events", "http", "identity", "message", "review", "tenancy"),
-        *("local/bridge", "local/front/exchange"),
+        *("config", "errors", "events", "formats", "http", "identity", "message", "quarantine", "review", "tenancy"),
+        *("local/aws", "local/aws/event_bridge", "local/aws/kinesis", "local/aws/sqs", "local/bridge"),
+        *("local/environments", "local/front/exchange", "local/plan", "local/web", "version"),
     },
     "local": {
         *("config", "deployment/cloudformation", "errors", "local/bridge", "local/code"),
         *("local/aws", "local/aws/dynamodb", "local/aws/event_bridge", "local/aws/kinesis", "local/aws/sqs"),
         *("local/environments", "local/front", "local/front/exchange", "local/plan", "local/plan/readers"),
-        *("local/sources", "local/web"),
+        *("local/inspector", "local/sources", "local/web"),
     },
     "testing/strategies": {
         *("config", "events", "formats", "http", "identity", "message"),

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from lattice_bridge.local.environments.function_log import FunctionLog
 from lattice_bridge.local.environments.peer_process import Address, PeerProcess
@@ -121,7 +121,9 @@ class Environment:
     Attributes:
         label: `function/tenant#slot`, for people.
         stale: the function's code has changed since the process started.
+        began: monotonic seconds of its start.
         idle_since: monotonic seconds since when it waits for work.
+        invocations: that it has run or runs.
     """
 
     def __init__(self, function: Function, tenant: str | None, slot: int, number: int, shared: SharedSettings) -> None:
@@ -130,7 +132,9 @@ class Environment:
         self.slot = slot
         self.label = f"{function.name}{f'/{tenant}' if tenant is not None else ''}#{slot}"
         self.stale = False
+        self.began = time.monotonic()
         self.idle_since = 0.0
+        self.invocations = 0
         self._mark = f"{shared.stack_id}/{number}."
         self._number = number
         self._folder: Path | None = None
@@ -143,12 +147,22 @@ class Environment:
         self._process: asyncio.subprocess.Process | None = None
         self._exited: asyncio.Task[int] | None = None
         self._busy = False
+        self._ending = False
         self._fault: str | None = None
 
     @property
     def usable(self) -> bool:
         """Whether it can take another invocation."""
         return not self._busy and not self.stale and self._process is not None and self._process.returncode is None
+
+    @property
+    def state(self) -> Literal["starting", "busy", "idle", "ending"]:
+        """What it does now."""
+        if self._ending:
+            return "ending"
+        if not self.invocations:
+            return "starting"
+        return "busy" if self._busy else "idle"
 
     @property
     def pid(self) -> int | None:
@@ -182,6 +196,7 @@ class Environment:
     async def run(self, invocation: Invocation) -> InvocationResult:
         """Runs one invocation to its end. The process may answer, fail, hang or die."""
         self._busy = True
+        self.invocations += 1
         self._log.begin()
         self._log.note(f"START RequestId: {invocation.request_id} Version: $LATEST")
         try:
@@ -215,7 +230,7 @@ class Environment:
 
     async def stop(self) -> None:
         """Kills the process and all that it started, removes the files that they wrote, and frees the port."""
-        self._busy = True
+        self._busy = self._ending = True
         try:
             if self._process is not None and self._exited is not None:
                 kill_group(self._process.pid)

@@ -80,21 +80,7 @@ class AsgiServer:
             PortTaken: the port is in use, or may not be used.
         """
         listener = _bind(port)
-        config = uvicorn.Config(
-            _admitted(app, names),
-            http=StrictProtocol,
-            h11_max_incomplete_event_size=max_head,  # StrictProtocol's limit too
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,  # uvicorn would trust a client's x-forwarded-for
-            server_header=False,
-            date_header=False,
-            headers=[*headers],
-            timeout_keep_alive=60,  # Lattice's idle timeout
-            timeout_graceful_shutdown=2,
-        )
+        config = _config(_admitted(app, names), max_head, headers)
         config.load()
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
@@ -109,6 +95,26 @@ class AsgiServer:
         except asyncio.CancelledError:
             self._listener.close()
             raise
+
+
+def _config(
+    app: Callable[[Scope, Receive, Send], Awaitable[None]], max_head: int, headers: Sequence[tuple[str, str]]
+) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=StrictProtocol,
+        h11_max_incomplete_event_size=max_head,  # StrictProtocol's limit too
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # uvicorn would trust a client's x-forwarded-for
+        server_header=False,
+        date_header=False,
+        headers=[*headers],
+        timeout_keep_alive=60,  # Lattice's idle timeout
+        timeout_graceful_shutdown=2,
+    )
 
 
 def _bind(port: int) -> socket.socket:

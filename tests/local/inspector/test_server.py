@@ -288,9 +288,11 @@ def test_other_method_is_not_allowed(served: Served, method: str, target: str, a
 
 @pytest.mark.parametrize(
     "target",
-    ["/none", "/api", "/page/index.html", "/../server.py", "/%2e%2e/server.py", "/..%2fserver.py", "//", "/server.py"]
-    + ["/api/entries/x", "/api/entries/1/copy/2", "/api/entries/99999", f"/api/entries/{'9' * 99}", "/api/queues/a/b/c"]
-    + ["/api/queues/none/messages"],
+    [
+        *("/none", "/api", "/page/index.html", "/../server.py", "/%2e%2e/server.py", "/..%2fserver.py", "//"),
+        *("/server.py", "/api/entries/x", "/api/entries/1/copy/2", "/api/entries/99999", f"/api/entries/{'9' * 99}"),
+        *("/api/queues/a/b/c", "/api/queues/none/messages"),
+    ],
 )
 def test_unknown_path_is_not_found(served: Served, target: str) -> None:
     """Trap G2: no path is built from what was sent."""
