@@ -70,7 +70,7 @@ def of_line_alone(line: LogLine, explainer: Explainer | None = None) -> Document
         document["record"] = {**UNREAD, **known, "outcome": outcome}
     if explainer is None:
         return {**document, "log": {**_fields(line), "same_map": None}}
-    allowing = explainer.of_rule(rule) if rule is not None and not line.is_refused else {}
+    allowing = explainer.of_rule(rule) if rule is not None and document["tenant"] is not None else {}
     return {**document, **allowing, "log": _logged_fields(line, explainer.tenant_map)}
 
 

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final, NamedTuple
@@ -24,7 +24,7 @@ from lattice_bridge.local.inspector.logged import caller_in_words, entry_of, sec
 from lattice_bridge.local.inspector.timeline import MAX_ENTRIES, Timeline
 from lattice_bridge.message import Request
 from lattice_bridge.review.document import Document, Explainer, Unexplained
-from lattice_bridge.review.line_document import of_line, of_line_alone
+from lattice_bridge.review.line_document import is_another_outcome, of_line, of_line_alone
 from lattice_bridge.review.log_line import LogLine, request_lines
 from lattice_bridge.review.records import Sources
 from lattice_bridge.review.requests import parse_any
@@ -90,7 +90,7 @@ class FromFile:
     """
 
     def __init__(self, explainer: Explainer | None, map_name: str | None, now: float) -> None:
-        self._explainer = explainer
+        self._explainer = None if explainer is None else replace(explainer, with_conditions=True)
         self._map_name = map_name
         self._now = now
 
@@ -156,15 +156,24 @@ class FromFile:
             note = "log line: without a map, only its own facts are known. Fix: add --map FILE"
             return self._decision([alone], error=note)
         same_map = alone["log"]["same_map"]
-        if not line.is_refused:  # it names no caller
+        if not line.is_refused or line.text("tenant") is not None:  # the decision allowed it, so no caller is named
             return self._decision([alone], same_map=same_map)
         try:
             document = of_line(line, dict(NOTHING_DESCRIBED), self._explainer)
         except Unexplained as error:
-            what = str(error).partition(". Fix: ")
-            note = f"{what[0]}. Fix: in `lattice-bridge explain --log FILE --request-id {line.id}`, {what[2]}"
+            what, _, fix = str(error).partition(". Fix: ")
+            note = f"{what}. Fix: in `lattice-bridge explain --log FILE --request-id {line.id}`, {fix}"
             return self._decision([alone], same_map=same_map, error=note)
-        return self._decision([document], same_map=same_map)
+        if not document["allowed"]:
+            return self._decision([document], same_map=same_map)
+        would = f"it would run as {document['tenant']}"
+        if is_another_outcome(document):
+            kept = ("allowed", "tenant", "reason", "detail", "status")
+            document |= {name: alone[name] for name in kept}
+            note = f"log line: it lacks the fact that decided; with what it contains alone, {would}"
+        else:
+            note = f"log line: another map refused this request; by this one, with what the line contains, {would}"
+        return self._decision([document], same_map=same_map, error=note)
 
     def _of_recorded(self, entry: Entry, content: Content) -> Mapping[str, Any]:
         assert self._explainer is not None
@@ -175,9 +184,8 @@ class FromFile:
 
     def _at(self, at: float) -> Explainer:
         """The explainer for the time of an event: its token was valid then."""
-        own = self._explainer
-        assert own is not None
-        return Explainer(own.tenant_map, own.enabled, own.sources, now=at, with_conditions=True)
+        assert self._explainer is not None
+        return replace(self._explainer, now=at)
 
     def _decision(
         self, documents: list[Document], *, same_map: bool | None = None, error: str | None = None
