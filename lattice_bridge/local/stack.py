@@ -312,9 +312,9 @@ async def _start_inspector(
 ) -> None:
     """Starts the inspector's server, on a port or, if that is in use, on a free one."""
     from lattice_bridge.local.inspector.decision import decide
-    from lattice_bridge.local.inspector.live import Maps, RunningStack
-    from lattice_bridge.local.inspector.replay import Targets
+    from lattice_bridge.local.inspector.live import Maps, RunningStack, load
     from lattice_bridge.local.inspector.server import Inspector
+    from lattice_bridge.local.inspector.targets import Targets
 
     stores, active = functions.stores, served.active
     inspection.capture.configurations = lambda: active.definition.configurations
@@ -338,6 +338,7 @@ async def _start_inspector(
         server = await inspector.start(0)
         served.log.info(f"Port {port} is in use: the inspector listens on port {server.port} instead.")
     started.push_async_callback(server.stop)
+    started.push_async_callback(_cancel, [asyncio.create_task(asyncio.to_thread(load))])
     stack.inspector_url = inspector.url
 
 
