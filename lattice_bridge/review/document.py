@@ -23,15 +23,15 @@ from lattice_bridge.events.record import BUS, Claim, Record, service_of
 from lattice_bridge.formats.recognise import Enabled
 from lattice_bridge.identity.token import NO_TOKENS, Tokens
 from lattice_bridge.message import BusEvent, Request
-from lattice_bridge.review.explain import Explanation, explain, explain_request, key_in_words
+from lattice_bridge.review.explain import Explanation, explain, explain_request, in_words, key_in_words
 from lattice_bridge.review.map_tests import described_subject
-from lattice_bridge.review.near_misses import NearMiss, NearMisses, alternatives, near_misses, shortened
+from lattice_bridge.review.near_misses import NOT_KNOWN, NearMiss, NearMisses, alternatives, near_misses, shortened
 from lattice_bridge.review.records import RecordExplanation, Sources
 from lattice_bridge.review.requests import receive, status_of
 from lattice_bridge.review.token_misses import token_misses
 from lattice_bridge.router import is_permanent
 from lattice_bridge.tenancy.anchors import AWS_SOURCES
-from lattice_bridge.tenancy.rules import FACTS, Find, Rules
+from lattice_bridge.tenancy.rules import FACTS, Condition, Find, Rule, Rules
 from lattice_bridge.tenancy.subject import Subject, evidence_of
 
 Document = dict[str, Any]
@@ -168,6 +168,22 @@ class Explainer:
             return _refused(refusal)
         return self._decided(explain(subject, self.tenant_map.rules, self._find), unknown)
 
+    def of_rule(self, rule_id: str) -> Document:
+        """The members of a document about the rule that has allowed a request, as far as its id is enough for them.
+        Empty if the map has no rule with this id that allows."""
+        rule = next((one for one in self.tenant_map.rules.owners.values() if one.id == rule_id), None)
+        if rule is None:
+            return {}
+        key = key_in_words(rule.key)
+        found: Document = {
+            "looked_for": [{"key": key, "rule": rule.id}],
+            "sources": [{"key": key, "rule": rule.id, "allows": in_words(rule.outcome)}],
+        }
+        if self.with_conditions:
+            known = {"actual": NOT_KNOWN, "holds": True}
+            found["conditions"] = [{**_condition(rule, condition), **known} for condition in rule.conditions]
+        return found
+
     def _of_described_record(
         self, of_record: Mapping[str, Any], of_request: Mapping[str, Any], unknown: frozenset[str]
     ) -> Document:
@@ -224,7 +240,11 @@ class Explainer:
             "detail": decision.refusal.detail if decision.refusal else None,
             "status": decision.status,
             **_near(near_misses(explanation, self.tenant_map.rules, unknown)),
-            **({"conditions": list(_conditions(explanation, self.tenant_map.rules))} if self.with_conditions else {}),
+            **(
+                {"conditions": list(_conditions(explanation, self.tenant_map.rules, unknown))}
+                if self.with_conditions
+                else {}
+            ),
         }
 
 
@@ -253,21 +273,26 @@ def _unread_batch(refusal: BridgeError) -> Document:
     return {**_refused(refusal), "status": None, "record": unread}
 
 
-def _conditions(explanation: Explanation, rules: Rules) -> Iterator[Document]:
-    """The conditions of the rules that decided, each with the request's own value."""
+def _conditions(explanation: Explanation, rules: Rules, unknown: frozenset[str]) -> Iterator[Document]:
+    """The conditions of the rules that decided, each with the request's own value. `holds` is None if that is not
+    known."""
     subject = explanation.subject
     decided = {explanation.denied_by} if explanation.denied_by else {rule for rule, _ in explanation.sources}
     found = (rules.denial_of(subject), rules.owner_by_caller(subject), *rules.other_owners(subject))
     for rule in dict.fromkeys(one for one in found if one is not None and one.id in decided):
         for condition in rule.conditions:
             facts = FACTS[condition.kind](subject)
+            is_unknown = condition.kind in unknown and not facts
+            holds = condition.may_hold(subject) if rule.outcome is None else condition.holds(subject)
             yield {
-                "rule": rule.id,
-                "name": condition.kind,
-                "expected": alternatives(sorted(condition.values)),
-                "actual": shortened(facts[0]) if facts else None,
-                "holds": condition.holds(subject) if rule.outcome is not None else condition.may_hold(subject),
+                **_condition(rule, condition),
+                "actual": NOT_KNOWN if is_unknown else shortened(facts[0]) if facts else None,
+                "holds": None if is_unknown else holds,
             }
+
+
+def _condition(rule: Rule, condition: Condition) -> Document:
+    return {"rule": rule.id, "name": condition.kind, "expected": alternatives(sorted(condition.values))}
 
 
 def _near(found: NearMisses) -> Document:

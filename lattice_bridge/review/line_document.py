@@ -13,7 +13,7 @@ from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.config.words import listed, quoted
 from lattice_bridge.events.sqs import parse_sender
 from lattice_bridge.message import Sender
-from lattice_bridge.review.document import OF_EVENTS, Document, Explainer, Unexplained
+from lattice_bridge.review.document import OF_EVENTS, UNKNOWN, UNREAD, Document, Explainer, Unexplained
 from lattice_bridge.review.log_line import NO_CALLER, NOT_LOGGED, OF_DECISIONS, LoggedCaller, LogLine, caller_in
 from lattice_bridge.tenancy.anchors import ANYONE
 
@@ -43,6 +43,35 @@ def of_line(line: LogLine, described: dict[str, Any], explainer: Explainer) -> D
     missing = _missing(described, logged, has_session=has_session)
     document = explainer.of_description(described, frozenset(missing))
     return {**document, "log": _logged_fields(line, tenant_map), "missing": missing}
+
+
+def of_line_alone(line: LogLine, explainer: Explainer | None = None) -> Document:
+    """What a line itself contains of the decision, and, by the map, its rule. It names no caller if it is about a
+    request that was allowed.
+
+    Args:
+        line: of a request or a record.
+        explainer: explains by a map; None without one.
+    """
+    rule, reason, status = line.text("rule"), line.text("reason"), line.fields.get("status")
+    document: Document = {
+        **UNKNOWN,
+        "caller": line.text("callerKey"),
+        "owner": rule,
+        "allowed": not line.is_refused,
+        "tenant": line.text("tenant"),
+        "reason": "allowed" if reason == "ok" else reason,
+        "detail": line.text("detail"),
+        "status": status if isinstance(status, int) else None,
+    }
+    if line.is_of_record:
+        outcome = {"done": "invoked", "quarantined": "quarantined"}.get(str(status), "reported")
+        known = {"id": line.text("id"), "source": line.text("source"), "function": line.text("function")}
+        document["record"] = {**UNREAD, **known, "outcome": outcome}
+    if explainer is None:
+        return {**document, "log": {**_fields(line), "same_map": None}}
+    allowing = explainer.of_rule(rule) if rule is not None and document["tenant"] is not None else {}
+    return {**document, **allowing, "log": _logged_fields(line, explainer.tenant_map)}
 
 
 def _of_record(line: LogLine, described: dict[str, Any], explainer: Explainer) -> Document:
@@ -84,10 +113,13 @@ def _has_rule_for_a_session(sender: Sender, tenant_map: TenantMap) -> bool:
 
 
 def _logged_fields(line: LogLine, tenant_map: TenantMap) -> Document:
-    fields = ("requestId", "timestamp", "method", "path", "status", "reason", "detail", "rule", "callerKey", "map")
-    known = {name: line.fields.get(name) for name in fields}
     same_map = tenant_map.sha256 is not None and line.text("map") == tenant_map.sha256
-    return {**known, "same_map": same_map}
+    return {**_fields(line), "same_map": same_map}
+
+
+def _fields(line: LogLine) -> Document:
+    names = ("requestId", "timestamp", "method", "path", "status", "reason", "detail", "rule", "callerKey", "map")
+    return {name: line.fields.get(name) for name in names}
 
 
 def _caller_of(line: LogLine, described: Mapping[str, Any], tenant_map: TenantMap) -> LoggedCaller:
