@@ -74,6 +74,8 @@ _WAYS: Final[Mapping[type, Way]] = {
     LoadBalancer: "load_balancer",
     FunctionUrl: "function_url",
 }
+_OF_RECORDS: Final[Mapping[str, Outcome]] = {"done": "ok", "failed": "failed", "quarantined": "quarantined"}
+"""The status in a bridge's line → the outcome."""
 _RECORD_ID: Final = re.compile(rb'"(?:messageId|eventID)"\s*:\s*"([^"\\]{1,200})"')
 """The id of a record in the event that a bridge makes of it."""
 _RECORD_LINE, _REQUEST_LINE = '"message":"record"', '"message":"request"'
@@ -508,9 +510,8 @@ class Capture(StackObserver):
             one.content.text = request_words(line) or None
             return (_outcome(line["status"]) if reason == "ok" else _refused(line["status"])), reason
         one.content.text = record_words(line) or None
-        if line["status"] in ("quarantined", "failed"):
-            return ("quarantined" if line["status"] == "quarantined" else "failed"), reason
-        return otherwise, reason
+        # A record that is done may come again, behind one that failed. It has not failed itself.
+        return _OF_RECORDS.get(line["status"], otherwise), reason
 
     # ---- entries ----------------------------------------------------------------------------------------------------
 
