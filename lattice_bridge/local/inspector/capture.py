@@ -1,6 +1,6 @@
 """Captures what happens in a stack: makes the entries of the timeline out of what its parts report.
 
-Rule: nobody who sends something decides to which entry it belongs. The front's requests, batches and queued invocations
+Rule: no sender decides to which entry something belongs. The front's requests, batches and queued invocations
 are found by ids that the stack has made. What a function invokes is found by the root of its trace id, and an
 invocation that could belong to two of them is an entry of its own.
 """
