@@ -257,7 +257,11 @@ def test_tenant_called_after_a_colour_has_it(page: Page) -> None:
 # ---- one entry -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("entry", [one for one in DETAILS if one["summary"]["n"] in SEVERAL], ids=lambda entry: f"{entry['summary']['way']}-{entry['summary']['n']}")
+@pytest.mark.parametrize(
+    "entry",
+    [one for one in DETAILS if one["summary"]["n"] in SEVERAL],
+    ids=lambda entry: f"{entry['summary']['way']}-{entry['summary']['n']}",
+)
 def test_each_tab_of_each_entry_opens(shared: Page, entry: data.Document) -> None:
     n = entry["summary"]["n"]
     shared.evaluate(f"location.hash = 'n={n}'")
