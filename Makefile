@@ -25,7 +25,7 @@ help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/; s/\$$\$$/$$/' | sort | expand -t 12
 
 run: $(VENV)/local ## Serve template.yaml on this machine, on $$PORT (8080), until Ctrl-C
-	@exec $(BIN)/lattice-bridge local --parameter AuthType=NONE $(ARGS)
+	@exec $(BIN)/lattice-bridge local --inspect --parameter AuthType=NONE $(ARGS)
 
 test: check ## Run lint, types and all tests, on all processors: 11 min with two slow cores
 	@$(BIN)/python -m compileall -q lattice_bridge
