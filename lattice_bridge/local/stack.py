@@ -48,6 +48,7 @@ from lattice_bridge.local.environments.runtime_packages import installed
 from lattice_bridge.local.environments.storage import Storage, stack_folder
 from lattice_bridge.local.front.exchange.recorder import Recorder
 from lattice_bridge.local.front.front import Front
+from lattice_bridge.local.inspector.observer import StackObserver
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.served import Active, AwsResources, Preparation, Served, names_of
@@ -140,12 +141,13 @@ async def serve(
         preparation = Preparation(folder, endpoint.url, log)
         plan = (await preparation.ready(definition.plan)).plan
         storage = Storage(folder, plan)
-        functions = await _start_functions(started, plan, storage, options, endpoint, log, inspection)
-        front, names = Front(plan, functions.service, definition.identities, log, recorder), names_of(plan)
+        observer: StackObserver = log if inspection is None else inspection.observing(log)
+        functions = await _start_functions(started, plan, storage, options, endpoint, log, observer)
+        front, names = Front(plan, functions.service, definition.identities, observer, recorder), names_of(plan)
         server = await AsgiServer.start(front, options.port, names=names)
         started.push_async_callback(server.stop)
         await functions.stores.load(plan)
-        (aws := _aws_resources(started, functions, log)).replace(plan, definition.endpoint_keys)
+        (aws := _aws_resources(started, functions, observer)).replace(plan, definition.endpoint_keys)
         runs, active = (functions.environments, functions.service), Active(definition)
         served = Served(preparation, storage, *runs, front, names, aws, log, active)
         following = asyncio.create_task(served.follow(read if options.reload else None))
@@ -229,7 +231,7 @@ async def _start_functions(
     options: Options,
     endpoint: _Endpoint,
     log: LogWriter,
-    inspection: Inspection | None,
+    observer: StackObserver,
 ) -> _Functions:
     stack_id = f"{stack_mark(os.getpid())}{uuid.uuid4().hex}"
     started.push_async_callback(asyncio.to_thread, kill_children)
@@ -240,14 +242,15 @@ async def _start_functions(
         plan.region,
         lambda: keys.variables(endpoint.url, [*stores.present(), *template_buses.present()]),
         storage,
-        log.function_output if inspection is None else inspection.showing(log.function_output),
+        observer.function_output,
     )
     environments = EnvironmentPool(shared, limit=options.max_environments, idle_seconds=options.idle_seconds)
-    external = ExternalFunctions(log.function_output)
-    service = LambdaService(plan.functions, plan.region, environments, external, log.invoked)
-    template_buses = TemplateBuses(buses := _event_buses(started, service, stores.queues, plan.region, log))
+    external = ExternalFunctions(observer.function_output)
+    service = LambdaService(plan.functions, plan.region, environments, external, observer)
+    template_buses = TemplateBuses(buses := _event_buses(started, service, stores.queues, plan.region, observer))
     destinations = Destinations(stores.queues, service.invoke, DestinationBuses(buses))
-    events = AsyncInvokes(service.find, service.invoke, destinations, time.time, log, retry_seconds=options.async_retry)
+    invoking = (service.find, service.invoke, destinations)
+    events = AsyncInvokes(*invoking, time.time, observer, retry_seconds=options.async_retry)
     service.accept = events.accept
     services = _services(service, stores, buses, endpoint.url)
     endpoint.app = AwsEndpoint(services, keys.known, plan.region, keys.identities)
@@ -275,18 +278,18 @@ def _services(service: LambdaService, stores: _Stores, buses: EventBuses, url: s
 
 
 def _event_buses(
-    started: AsyncExitStack, service: LambdaService, queues: Queues, region: str, log: LogWriter
+    started: AsyncExitStack, service: LambdaService, queues: Queues, region: str, observer: StackObserver
 ) -> EventBuses:
     """The buses of EventBridge, without any rule yet."""
-    deliveries = Deliveries(service.invoke, queues, time.time, log)
+    deliveries = Deliveries(service.invoke, queues, time.time, observer)
     started.callback(deliveries.report_waiting)
-    return EventBuses(region, ACCOUNT, deliveries, log)
+    return EventBuses(region, ACCOUNT, deliveries, observer)
 
 
-def _aws_resources(started: AsyncExitStack, functions: _Functions, log: LogWriter) -> AwsResources:
+def _aws_resources(started: AsyncExitStack, functions: _Functions, observer: StackObserver) -> AwsResources:
     """The keys, the stores and the mappings of a definition, without any resource yet."""
     stores = functions.stores
-    sources = EventSources(stores.queues, stores.stream, functions.service.invoke, time.time, log)
+    sources = EventSources(stores.queues, stores.stream, functions.service.invoke, time.time, observer)
     started.push_async_callback(sources.close)
     queues, streams = TemplateQueues(stores.queues), TemplateStreams(stores.streams)
     return AwsResources(functions.keys, queues, streams, sources, TemplateTables(stores.tables), functions.buses)
@@ -316,6 +319,7 @@ async def _start_inspector(
     from lattice_bridge.local.inspector.server import Inspector
 
     stores, active = functions.stores, served.active
+    inspection.capture.configurations = lambda: active.definition.configurations
 
     def maps() -> Maps:
         return Maps(active.definition.configurations, active.since, active.faults)

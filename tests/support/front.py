@@ -18,7 +18,7 @@ from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.local.aws.invoke_checks import check_tenant
 from lattice_bridge.local.aws.lambda_service import InvokeRequest, find_function
 from lattice_bridge.local.environments.environment import InvocationResult
-from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
+from lattice_bridge.local.front.exchange.exchange import AnsweredRequest, RequestObserver
 from lattice_bridge.local.front.exchange.identities import read_identities
 from lattice_bridge.local.front.exchange.recorder import Recorder
 from lattice_bridge.local.front.exchange.token_keys import TokenKeys
@@ -146,7 +146,7 @@ class _Lambda:
         return answer if isinstance(answer, InvocationResult) else InvocationResult(json.dumps(answer).encode())
 
 
-class _Observer:
+class _Observer(RequestObserver):
     def __init__(self) -> None:
         self.stack: Stack
 

@@ -14,7 +14,7 @@ from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.local.aws.invoke_checks import LambdaError, check_tenant
 from lattice_bridge.local.aws.lambda_service import InvokeRequest, find_function
 from lattice_bridge.local.environments.environment import InvocationResult
-from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
+from lattice_bridge.local.front.exchange.exchange import AnsweredRequest, RequestObserver
 from lattice_bridge.local.front.exchange.identities import read_identities
 from lattice_bridge.local.front.exchange.recorder import Recorder
 from lattice_bridge.local.front.exchange.token_keys import TokenKeys
@@ -96,7 +96,7 @@ class Answered:
 
 
 @dataclass
-class Gateway:
+class Gateway(RequestObserver):
     """A front with one plan. Functions get the event, and return what becomes JSON, or an `InvocationResult`."""
 
     plan: Plan

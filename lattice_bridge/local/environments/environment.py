@@ -52,6 +52,8 @@ class InvocationResult:
         timed_out: the function ran past its timeout.
         tail: the end of its log.
         milliseconds: that the function ran; 0 if its init phase failed.
+        environment: the label of the environment that ran it; empty if it ran elsewhere.
+        init_milliseconds: of a cold start; None if the environment was there already.
     """
 
     payload: bytes
@@ -59,6 +61,8 @@ class InvocationResult:
     timed_out: bool = False
     tail: bytes = b""
     milliseconds: float = 0.0
+    environment: str = ""
+    init_milliseconds: float | None = None
 
     @property
     def description(self) -> str:
@@ -147,6 +151,7 @@ class Environment:
         self._process: asyncio.subprocess.Process | None = None
         self._exited: asyncio.Task[int] | None = None
         self._busy = False
+        self._init_milliseconds: float | None = None
         self._ending = False
         self._fault: str | None = None
 
@@ -170,6 +175,13 @@ class Environment:
 
     async def start(self) -> None:
         """Starts the process, and waits until it asks for an invocation or fails. `run` reports which."""
+        began = time.monotonic()
+        try:
+            await self._start()
+        finally:
+            self._init_milliseconds = (time.monotonic() - began) * 1000
+
+    async def _start(self) -> None:
         self._server = await AsgiServer.start(self._runtime.app, max_head=MAX_HEAD)
         self._folder = self._shared.storage.new(self._number)
         try:
@@ -226,7 +238,8 @@ class Environment:
             self._show(line)
         request = f"RequestId: {invocation.request_id}"
         self._log.note(f"END {request}\nREPORT {request}\tDuration: {result.milliseconds:.2f} ms")
-        return replace(result, tail=self._log.tail())
+        init, self._init_milliseconds = self._init_milliseconds, None
+        return replace(result, tail=self._log.tail(), environment=self.label, init_milliseconds=init)
 
     async def stop(self) -> None:
         """Kills the process and all that it started, removes the files that they wrote, and frees the port."""

@@ -18,7 +18,7 @@ from lattice_bridge.local.front.exchange.identities import SESSION, SESSION_PREF
 from lattice_bridge.local.front.exchange.rule_identities import PREFIX
 from lattice_bridge.local.inspector import mask
 from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn
-from lattice_bridge.local.inspector.map_test import test_table
+from lattice_bridge.local.inspector.map_test import table_of
 from lattice_bridge.local.web.admission import Refused, quoted
 from lattice_bridge.local.web.sigv4 import SERVICE, UNSIGNED
 
@@ -83,7 +83,7 @@ def copied(entry: Entry, form: str, front: str, signing: Signing | None = None) 
     if form == "curl":
         return {"text": _curl(content, front, signing), "name": f"{name}.sh"}
     if form == "test":
-        return {"text": test_table(entry, content), "name": f"{name}.toml"}
+        return {"text": table_of(entry, content), "name": f"{name}.toml"}
     event = content.built_event
     if event is None:
         raise Refused(409, f"entry {entry.n}: it was refused before there was an event. Fix: copy it as curl")

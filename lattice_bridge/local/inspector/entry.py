@@ -111,6 +111,7 @@ class Invoked:
         cold: the environment was started for this invocation.
         init_ms: of its start.
         ms: that the function ran.
+        took_ms: from its beginning to its end, with the wait for an environment and its start.
         log: lines that the environment has printed meanwhile.
         shared_by: entries that refer to this invocation, as the records of a batch do.
     """
@@ -126,6 +127,7 @@ class Invoked:
     cold: bool = False
     init_ms: float | None = None
     ms: float | None = None
+    took_ms: float | None = None
     log: list[str] = field(default_factory=list)
     shared_by: int = 1
 

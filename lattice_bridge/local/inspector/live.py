@@ -12,8 +12,10 @@ from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.environments.pool import EnvironmentPool
 from lattice_bridge.local.front.exchange.identities import Identity
 from lattice_bridge.local.inspector import runs
+from lattice_bridge.local.inspector.capture import Capture
 from lattice_bridge.local.inspector.copies import Signing
 from lattice_bridge.local.inspector.entry import Entry
+from lattice_bridge.local.inspector.observer import Observers, StackObserver
 from lattice_bridge.local.inspector.replay import Replay, Targets
 from lattice_bridge.local.inspector.runs import LogTails, QueueView
 from lattice_bridge.local.inspector.timeline import Timeline
@@ -25,21 +27,18 @@ class Inspection:
 
     Attributes:
         timeline: of the requests and records.
+        capture: fills it.
         tails: the output of the environments.
     """
 
     def __init__(self) -> None:
         self.timeline = Timeline()
+        self.capture = Capture(self.timeline)
         self.tails = LogTails()
 
-    def showing(self, show: Callable[[str, str], None]) -> Callable[[str, str], None]:
-        """Takes the output of the environments, and passes it on."""
-
-        def shown(label: str, line: str) -> None:
-            self.tails.add(label, line)
-            show(label, line)
-
-        return shown
+    def observing(self, log: StackObserver) -> StackObserver:
+        """What the parts of the stack report to: the log, and the inspector."""
+        return Observers(log, self.capture, self.tails)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from lattice_bridge.tenancy.subject import subject_of
 _ROLE: Final = "AROA"
 
 
-def test_table(entry: Entry, content: Content) -> str:
+def table_of(entry: Entry, content: Content) -> str:
     """The table in TOML.
 
     Raises:
@@ -56,9 +56,6 @@ def test_table(entry: Entry, content: Content) -> str:
     text = "".join(["[[test]]\n", *(f"{name} = {toml(value)}\n" for name, value in values.items())])
     _check(text, configuration, find)
     return text
-
-
-test_table.__test__ = False  # type: ignore[attr-defined] # for pytest
 
 
 def _check(text: str, configuration: BridgeConfiguration, find: Find | None) -> None:

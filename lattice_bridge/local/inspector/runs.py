@@ -24,6 +24,7 @@ from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.environments.environment import Environment
 from lattice_bridge.local.environments.processes import resident
 from lattice_bridge.local.inspector import mask
+from lattice_bridge.local.inspector.observer import StackObserver
 from lattice_bridge.local.plan.model import Function
 from lattice_bridge.local.web.admission import Refused, quoted
 from lattice_bridge.local.web.printable import printable
@@ -45,7 +46,7 @@ _LOG_CHARACTERS: Final = 1000
 # ---- environments ---------------------------------------------------------------------------------------------------
 
 
-class LogTails:
+class LogTails(StackObserver):
     """The last lines of each environment.
 
     Args:
@@ -56,7 +57,7 @@ class LogTails:
         self._clock = clock
         self._lines: OrderedDict[str, deque[tuple[float, str]]] = OrderedDict()
 
-    def add(self, label: str, line: str) -> None:
+    def function_output(self, label: str, line: str) -> None:
         """Takes a line of an environment's output."""
         lines = self._lines.get(label)
         if lines is None:

@@ -13,7 +13,7 @@ from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.local.aws.invoke_checks import LambdaError
 from lattice_bridge.local.aws.lambda_service import InvokeRequest
 from lattice_bridge.local.environments.environment import InvocationResult
-from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
+from lattice_bridge.local.front.exchange.exchange import AnsweredRequest, RequestObserver
 from lattice_bridge.local.front.exchange.http_message import Signer
 from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.front.lattice.service import _advice
@@ -50,7 +50,7 @@ CALLER = "arn:aws:sts::111122223333:assumed-role/blue-api/local"
 OK = InvocationResult(b'{"statusCode": 201}')
 
 
-class Observer:
+class Observer(RequestObserver):
     def __init__(self) -> None:
         self.invoked: list[tuple[str, str, str]] = []
         self.requests: list[AnsweredRequest] = []
