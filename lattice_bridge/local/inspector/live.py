@@ -87,7 +87,7 @@ class RunningStack:
     ) -> None:
         self.front = targets.front
         self.aws = aws
-        self.replay = Replay(inspection.timeline, targets)
+        self.replay = Replay(inspection.timeline, inspection.capture, targets)
         self._targets = targets
         self._environments = environments
         self._tails = inspection.tails

@@ -29,6 +29,8 @@ from lattice_bridge.tenancy.rules import Find, TenantFrom
 from lattice_bridge.tenancy.subject import subject_of
 
 _ROLE: Final = "AROA"
+_PLACES: Final = ("vpc", "org", "service", "network")
+"""What a test contains only if a rule reads it: here they are those of the local stack, and not of AWS."""
 
 
 def table_of(entry: Entry, content: Content) -> str:
@@ -105,7 +107,8 @@ def _of_request(event: object, settings: Settings, find: Find | None) -> dict[st
         "client_cert": subject.client_cert,
         "claims": _claims(request, settings),
     }
-    given = {name: value for name, value in values.items() if value not in (None, {})}
+    unread = [name for name in _PLACES if not rules.reading(name)]
+    given = {name: value for name, value in values.items() if value not in (None, {}) and name not in unread}
     decision = decide(described_subject(**given), rules, find)
     return {**given, "expect": described_outcome(decision)}
 

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import json
 import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from lattice_bridge.local.aws.event_bridge.buses import Entry as BusEntry
 from lattice_bridge.local.aws.event_bridge.buses import EventBuses
@@ -41,16 +40,15 @@ from lattice_bridge.local.web.sigv4 import SERVICE, UNSIGNED
 
 SERVICES: Final[Mapping[Way, str]] = {"lattice": SERVICE, "api": "execute-api", "function_url": "lambda"}
 """Way in → the service for which its requests are signed."""
-RECORD_SECONDS: Final = 10.0
-"""Seconds in which a record that was put again should be delivered. Without a mapping it never is."""
+ARRIVAL_SECONDS: Final = 10.0
+"""Seconds in which what was sent again should be taken. Without a mapping, a record never is."""
 
-_REQUEST_ID: Final = re.compile(rb"(?im)^x-amzn-requestid: *([0-9a-f-]{36})\r$")
 _METHOD: Final = re.compile("[A-Za-z!#$%&'*+.^_`|~0-9-]{1,32}")
 _TARGET: Final = re.compile("/[!-~]*")
 _NAME: Final = re.compile("[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
 _VALUE: Final = re.compile("[^\0-\x08\x0a-\x1f\x7f]*")
 _MAX_HEADERS: Final = 500
-_MAX_RESPONSE_HEAD: Final = 1024 * 1024
+_CHUNK: Final = 64 * 1024
 _MISSING: Final = object()
 
 Pairs = list[tuple[str, str]]
@@ -84,23 +82,52 @@ class Targets:
         return int(self.front.rpartition(":")[2])
 
 
+class Expected(Protocol):
+    """An entry that is expected.
+
+    Attributes:
+        n: its number; None before it has begun.
+    """
+
+    n: int | None
+
+
+class Arrivals(Protocol):
+    """Takes note of what is sent again, so that its entry names the original."""
+
+    def expect(self, key: object, of: int) -> Expected:
+        """Expects an entry.
+
+        Args:
+            key: of a request the address of the client's socket, else the id of the record or of the invocation.
+            of: the number of the original.
+        """
+
+    def forget(self, key: object) -> None:
+        """Expects it no longer."""
+
+
 class Replay:
     """Sends entries again.
 
     Args:
         timeline: in which the new entries appear.
+        arrivals: names their originals.
         targets: of the stack.
-        seconds: in which a record should be delivered.
+        seconds: in which what was sent should be taken.
     """
 
-    def __init__(self, timeline: Timeline, targets: Targets, seconds: float = RECORD_SECONDS) -> None:
+    def __init__(
+        self, timeline: Timeline, arrivals: Arrivals, targets: Targets, seconds: float = ARRIVAL_SECONDS
+    ) -> None:
         self._timeline = timeline
+        self._arrivals = arrivals
         self._targets = targets
         self._seconds = seconds
-        self._invoking: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[str]] = set()
 
     async def __call__(self, entry: Entry, changes: Mapping[str, Any]) -> int:
-        """Sends an entry, and returns the number of the new one.
+        """Sends an entry, and returns the number of the new one, as soon as it begins.
 
         Args:
             entry: whose content is kept.
@@ -110,60 +137,76 @@ class Replay:
             Refused: a change is malformed, or the stack refuses what was sent.
         """
         came_in = entry.content.came_in if entry.content else None
-        before = self._timeline.change
         try:
             if isinstance(came_in, HttpIn):
-                found = await self._request(entry, came_in, changes)
-            elif isinstance(came_in, RecordIn):
-                found = self._record(came_in, changes)
-            elif isinstance(came_in, InvokeIn):
-                found = self._invoke(came_in, changes)
-            else:
-                raise Refused(409, f"entry {entry.n}: its content is no longer kept. Fix: send it again yourself")
+                return await self._request(entry, came_in, changes)
+            if isinstance(came_in, RecordIn):
+                return await self._arrived(self._record(entry, came_in, changes), entry.n)
+            if isinstance(came_in, InvokeIn):
+                return await self._invoke(entry, came_in, changes)
         except (SqsError, KinesisError, EntryRefused, LambdaError) as error:
             raise Refused(409, f"replay: {error}") from error
-        copy = await self._appears(found, before)
-        copy.replay_of = entry.n
-        self._timeline.changed(copy)
-        return copy.n
+        raise Refused(409, f"entry {entry.n}: its content is no longer kept. Fix: send it again yourself")
 
-    async def _appears(self, identifier: str, change: int) -> Entry:
-        """The new entry with an id. A record appears when its mapping or rule delivers it."""
-        with contextlib.suppress(TimeoutError):
+    async def _arrived(self, key: object, of: int, send: Coroutine[Any, Any, str] | None = None) -> int:
+        """The number of the new entry.
+
+        Args:
+            key: by which it is known.
+            of: the number of the original.
+            send: sends it, and returns the answer in short; None if it is sent. It goes on after the entry has begun: a
+                function may run for minutes.
+        """
+        expected = self._arrivals.expect(key, of)
+        sending = None if send is None else asyncio.create_task(send)
+        try:
             async with asyncio.timeout(self._seconds):
-                while True:
-                    entries, change = self._timeline.since(change)
-                    if (found := next((one for one in entries if one.id == identifier), None)) is not None:
-                        return found
-                    await self._timeline.wait(change)
-        raise Refused(
-            504,
-            f"replay: it was sent as {identifier}, and nothing has taken it in {self._seconds:g} s. "
-            "Fix: enable an event source mapping or a rule for it",
-        )
+                while expected.n is None:
+                    news = asyncio.create_task(self._timeline.wait(self._timeline.change))
+                    await asyncio.wait([news] if sending is None else [news, sending], return_when="FIRST_COMPLETED")
+                    news.cancel()
+                    if sending is not None and sending.done() and expected.n is None:
+                        raise Refused(
+                            409, f"replay: the stack has refused it: {sending.result()}. Fix: read the terminal"
+                        )
+        except TimeoutError:
+            what = f"it was sent, and nothing has taken it in {self._seconds:g} s"
+            raise Refused(504, f"replay: {what}. Fix: enable an event source mapping or a rule for it") from None
+        finally:
+            self._arrivals.forget(key)
+            if sending is not None and not sending.done():
+                self._running.add(sending)
+                sending.add_done_callback(self._ended)
+        return expected.n
+
+    def _ended(self, task: asyncio.Task[str]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # the entry shows it
 
     # ---- HTTP -------------------------------------------------------------------------------------------------------
 
-    async def _request(self, entry: Entry, came_in: HttpIn, changes: Mapping[str, Any]) -> str:
-        """Sends a request to the front. Returns its id."""
+    async def _request(self, entry: Entry, came_in: HttpIn, changes: Mapping[str, Any]) -> int:
         request = edited(came_in.request, changes, self._targets.header())
         signing = self.signing(entry, changes.get("identity", _MISSING))
         headers = unsigned(request.headers) if signing or "identity" in changes else [*request.headers]
         if signing is not None:
             headers = signed(replace(request, headers=headers), signing)
-        reader, writer = await asyncio.open_connection(HOST, self._targets.port, limit=_MAX_RESPONSE_HEAD)
-        try:
-            writer.write(_written(request, headers))
-            head = await reader.readuntil(b"\r\n\r\n")
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            raise Refused(502, "replay: the front has closed the connection. Fix: read the terminal") from error
-        finally:
-            writer.close()
-        match = _REQUEST_ID.search(head)
-        if match is None:  # refused before the front has read it
-            status = head.split(b" ", 2)[1].decode("latin-1")
-            raise Refused(409, f"replay: the front has refused it with {status}. Fix: read the terminal")
-        return match[1].decode()
+        reader, writer = await asyncio.open_connection(HOST, self._targets.port)
+
+        async def send() -> str:
+            try:
+                writer.write(_written(request, headers))
+                status = await reader.readline()
+                while await reader.read(_CHUNK):
+                    pass
+                return status[:64].decode("latin-1").strip()
+            except OSError as error:
+                raise Refused(502, "replay: the front has closed the connection. Fix: read the terminal") from error
+            finally:
+                writer.close()
+
+        return await self._arrived(writer.get_extra_info("sockname"), entry.n, send())
 
     def signing(self, entry: Entry, key: object = _MISSING) -> Signing | None:
         """How a request is signed: as it was, or by another identity. None if it is not signed.
@@ -198,11 +241,11 @@ class Replay:
 
     # ---- records ----------------------------------------------------------------------------------------------------
 
-    def _record(self, came_in: RecordIn, changes: Mapping[str, Any]) -> str:
+    def _record(self, entry: Entry, came_in: RecordIn, changes: Mapping[str, Any]) -> str:
         """Puts a record into its queue, stream or bus. Returns its new id."""
         record = json.loads(came_in.body)
         if "detail-type" in record:
-            return self._bus_event(record, changes)
+            return self._bus_event(entry.source, record, changes)
         source = str(record.get("eventSourceARN", ""))
         if record.get("eventSource") == "aws:sqs":
             return self._message(source, record, changes)
@@ -235,32 +278,31 @@ class Replay:
         stream.check_size(key, content)
         return str(stream.put(key, content).record.number)
 
-    def _bus_event(self, event: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
+    def _bus_event(self, bus: str, event: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
         """A new event with the source, the type and the resources of an old one. Its `detail` is the body."""
         detail = json.dumps(event["detail"]).encode()
         if "body" in changes:
             sent = _loaded(_new_body(changes, json.dumps(event).encode()))
             inner = sent.get("detail", sent) if isinstance(sent, dict) else sent  # the whole event, or only its detail
             detail = json.dumps(inner).encode()
-        bus = next((one.name for one in self._targets.buses if one.name == changes.get("group")), None)
-        entry = BusEntry(event["source"], event["detail-type"], detail.decode(), bus, None, tuple(event["resources"]))
-        return self._targets.buses.put(entry)
+        return self._targets.buses.put(
+            BusEntry(
+                event["source"], event["detail-type"], detail.decode(), bus or None, None, tuple(event["resources"])
+            )
+        )
 
     # ---- invocations ------------------------------------------------------------------------------------------------
 
-    def _invoke(self, came_in: InvokeIn, changes: Mapping[str, Any]) -> str:
-        """Invokes a function. Returns the request id at once: the function may run for minutes."""
+    async def _invoke(self, entry: Entry, came_in: InvokeIn, changes: Mapping[str, Any]) -> int:
         tenant = _text(changes, "tenant", came_in.tenant)
         payload = _new_body(changes, came_in.payload)
         request = InvokeRequest(came_in.function, payload, type=came_in.type, tenant=tenant)
-        task = asyncio.create_task(self._run(request))
-        self._invoking.add(task)
-        task.add_done_callback(self._invoking.discard)
-        return request.request_id
 
-    async def _run(self, request: InvokeRequest) -> None:
-        with contextlib.suppress(LambdaError):  # it is the new entry's answer
+        async def send() -> str:
             await self._targets.service.invoke(request)
+            return "no entry has begun"
+
+        return await self._arrived(request.request_id, entry.n, send())
 
 
 # ---- edits ----------------------------------------------------------------------------------------------------------
