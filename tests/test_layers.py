@@ -98,7 +98,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "local/aws/event_bridge": {"events", "local/aws", "local/aws/sqs", "local/plan", "local/web"},
     "local/front/exchange": {
         *("config", "deployment/iam", "errors", "formats", "http", "identity", "message", "tenancy"),
-        *("local/aws", "local/bridge", "local/environments", "local/web"),
+        *("local/aws", "local/bridge", "local/environments", "local/plan", "local/web"),
     },
     "local/front/lattice": {
         *("formats", "http", "message"),
@@ -120,7 +120,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "local/inspector": {
         *("config", "errors", "events", "formats", "http", "identity", "message", "quarantine", "review", "tenancy"),
         *("local/aws", "local/aws/event_bridge", "local/aws/kinesis", "local/aws/sqs", "local/bridge"),
-        *("local/environments", "local/front/exchange", "local/plan", "local/web", "version"),
+        *("local/environments", "local/front/exchange", "local/plan", "local/sources", "local/web", "version"),
     },
     "local": {
         *("config", "deployment/cloudformation", "errors", "local/bridge", "local/code"),

@@ -150,8 +150,7 @@ async def serve(
         (aws := _aws_resources(started, functions, observer)).replace(plan, definition.endpoint_keys)
         runs, active = (functions.environments, functions.service), Active(definition)
         served = Served(preparation, storage, *runs, front, names, aws, log, active)
-        following = asyncio.create_task(served.follow(read if options.reload else None))
-        started.push_async_callback(_cancel, [following])
+        started.push_async_callback(_cancel, [asyncio.create_task(served.follow(read if options.reload else None))])
         stack = Stack(f"http://{HOST}:{server.port}", endpoint.url, functions.environments)
         if inspection is not None:
             await _start_inspector(started, inspection, stack, functions, served, options.inspect or 0)
@@ -249,9 +248,8 @@ async def _start_functions(
     service = LambdaService(plan.functions, plan.region, environments, external, observer)
     template_buses = TemplateBuses(buses := _event_buses(started, service, stores.queues, plan.region, observer))
     destinations = Destinations(stores.queues, service.invoke, DestinationBuses(buses))
-    invoking = (service.find, service.invoke, destinations)
-    events = AsyncInvokes(*invoking, time.time, observer, retry_seconds=options.async_retry)
-    service.accept = events.accept
+    invoking, retry = (service.find, service.invoke, destinations), options.async_retry
+    service.accept = (events := AsyncInvokes(*invoking, time.time, observer, retry_seconds=retry)).accept
     services = _services(service, stores, buses, endpoint.url)
     endpoint.app = AwsEndpoint(services, keys.known, plan.region, keys.identities)
     # The first two do not delay the first response, except that environments wait for the storage's test.
@@ -314,9 +312,9 @@ async def _start_inspector(
 ) -> None:
     """Starts the inspector's server, on a port or, if that is in use, on a free one."""
     from lattice_bridge.local.inspector.decision import decide
-    from lattice_bridge.local.inspector.live import Maps, RunningStack
-    from lattice_bridge.local.inspector.replay import Targets
+    from lattice_bridge.local.inspector.live import Maps, RunningStack, load
     from lattice_bridge.local.inspector.server import Inspector
+    from lattice_bridge.local.inspector.targets import Targets
 
     stores, active = functions.stores, served.active
     inspection.capture.configurations = lambda: active.definition.configurations
@@ -340,6 +338,7 @@ async def _start_inspector(
         server = await inspector.start(0)
         served.log.info(f"Port {port} is in use: the inspector listens on port {server.port} instead.")
     started.push_async_callback(server.stop)
+    started.push_async_callback(_cancel, [asyncio.create_task(asyncio.to_thread(load))])
     stack.inspector_url = inspector.url
 
 

@@ -28,7 +28,6 @@ from lattice_bridge.local.bridge.log_lines import (
     record_words,
     request_words,
     text_in,
-    total_milliseconds,
     trace_root,
 )
 from lattice_bridge.local.bridge.refusal_causes import capitalised
@@ -64,7 +63,7 @@ from lattice_bridge.local.sources.delivery import (
 
 MAX_LOG: Final = 256 * 1024
 """Characters of an environment's lines that are kept until its invocation ends. The last ones stay."""
-_LABELS: Final = 512
+_LABELS: Final = 128
 """Environments whose lines are kept."""
 
 _WAYS: Final[Mapping[type, Way]] = {
@@ -388,8 +387,7 @@ class Capture(StackObserver):
         one.content.text = ". ".join(capitalised(text).rstrip(".") for text in words if text) or None
         if one.content.line is None and delivery.error:
             outcome, reason = "failed", "function_failed"
-        milliseconds = delivery.milliseconds if one.content.line is None else total_milliseconds(one.content.line)
-        self._end(work, one, outcome, reason, milliseconds)
+        self._end(work, one, outcome, reason, one.entry.ms)
 
     # ---- events and asynchronous invocations ------------------------------------------------------------------------
 
@@ -483,6 +481,7 @@ class Capture(StackObserver):
         for one in running.opens:
             if len(running.opens) == 1 or one.record == found["id"]:
                 self._take_line(one, found)
+                one.entry.ms = (time.time() - one.entry.at) * 1000  # the others of its batch may take longer
 
     def _take_request_line(self, running: _Running) -> None:
         """Takes the line of a bridge about a request."""

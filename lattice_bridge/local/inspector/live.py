@@ -1,25 +1,38 @@
-"""A running stack as the inspector uses it: everything that a file does not have."""
+"""A running stack as the inspector uses it: everything that a file does not have.
+
+Rule: the start of the stack waits for what the inspector keeps from then on, and not for what a click needs: that is
+imported by `load`, or by the click itself.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from lattice_bridge.local.aws.stream import Stream
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.environments.pool import EnvironmentPool
 from lattice_bridge.local.front.exchange.identities import Identity
-from lattice_bridge.local.inspector import runs
 from lattice_bridge.local.inspector.capture import Capture
-from lattice_bridge.local.inspector.copies import Signing
 from lattice_bridge.local.inspector.entry import Entry
+from lattice_bridge.local.inspector.log_tails import LogTails
 from lattice_bridge.local.inspector.observer import Observers, StackObserver
-from lattice_bridge.local.inspector.replay import Replay, Targets
-from lattice_bridge.local.inspector.runs import LogTails, QueueView
+from lattice_bridge.local.inspector.targets import Targets
 from lattice_bridge.local.inspector.timeline import Timeline
 from lattice_bridge.local.web.admission import Refused
+
+if TYPE_CHECKING:  # see above
+    from lattice_bridge.local.inspector.copies import Signing
+    from lattice_bridge.local.inspector.replay import Replay
+    from lattice_bridge.local.inspector.runs import QueueView
+
+
+def load() -> None:
+    """Imports what the first click needs. It may run in a thread."""
+    from lattice_bridge.local.inspector import copies, detail, replay, runs  # noqa: F401 - see above
 
 
 class Inspection:
@@ -87,14 +100,24 @@ class RunningStack:
     ) -> None:
         self.front = targets.front
         self.aws = aws
-        self.replay = Replay(inspection.timeline, inspection.capture, targets)
+        self._inspection = inspection
         self._targets = targets
         self._environments = environments
-        self._tails = inspection.tails
         self._maps = maps
         self._streams = streams
         self._positions = positions
-        self._queues = QueueView(targets.queues, lambda: runs.quarantines_of(maps().configurations))
+
+    @cached_property
+    def _replay(self) -> Replay:
+        from lattice_bridge.local.inspector.replay import Replay
+
+        return Replay(self._inspection.timeline, self._inspection.capture, self._targets)
+
+    @cached_property
+    def _queues(self) -> QueueView:
+        from lattice_bridge.local.inspector.runs import QueueView, quarantines_of
+
+        return QueueView(self._targets.queues, lambda: quarantines_of(self._maps().configurations))
 
     @property
     def identities(self) -> list[dict[str, str]]:
@@ -106,18 +129,24 @@ class RunningStack:
         """The header that asks for a tenant; None if no map has loaded."""
         return self._targets.header()
 
+    async def replay(self, entry: Entry, changes: Mapping[str, Any]) -> int:
+        """Sends an entry again. Returns the number of the new one."""
+        return await self._replay(entry, changes)
+
     def curl(self, entry: Entry) -> Signing | None:
         """How the command for an entry signs; None for one that is not signed, or whose identity is gone."""
         try:
-            return self.replay.signing(entry)
+            return self._replay.signing(entry)
         except Refused:
             return None
 
     async def runs(self) -> Mapping[str, Any]:
         """Everything that runs."""
-        maps = self._maps()
+        from lattice_bridge.local.inspector import runs
+
+        maps, tails = self._maps(), self._inspection.tails
         return {
-            "environments": runs.environments(list(self._environments), self._tails, time.monotonic()),
+            "environments": runs.environments(list(self._environments), tails, time.monotonic()),
             "functions": runs.functions(self._targets.service.functions.values()),
             "map": runs.maps(maps.configurations, maps.since, maps.faults),
             "queues": self._queues.listed(),

@@ -14,25 +14,23 @@ import base64
 import json
 import re
 import uuid
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from lattice_bridge.local.aws.event_bridge.buses import Entry as BusEntry
-from lattice_bridge.local.aws.event_bridge.buses import EventBuses
 from lattice_bridge.local.aws.event_bridge.errors import EntryRefused
 from lattice_bridge.local.aws.invoke_checks import LambdaError
 from lattice_bridge.local.aws.kinesis.errors import KinesisError
-from lattice_bridge.local.aws.kinesis.streams import KinesisStreams
-from lattice_bridge.local.aws.lambda_service import InvokeRequest, LambdaService
+from lattice_bridge.local.aws.lambda_service import InvokeRequest
 from lattice_bridge.local.aws.sqs.errors import SqsError
 from lattice_bridge.local.aws.sqs.message import Attribute, Outgoing
-from lattice_bridge.local.aws.sqs.queues import Queues
 from lattice_bridge.local.front.exchange.http_message import HttpRequest
-from lattice_bridge.local.front.exchange.identities import SESSION_PREFIX, Identity
+from lattice_bridge.local.front.exchange.identities import SESSION_PREFIX
 from lattice_bridge.local.inspector import mask
 from lattice_bridge.local.inspector.copies import OF_CONNECTION, OF_SIGNATURE, Signing
 from lattice_bridge.local.inspector.entry import Entry, HttpIn, InvokeIn, RecordIn, Way
+from lattice_bridge.local.inspector.targets import Targets
 from lattice_bridge.local.inspector.timeline import Timeline
 from lattice_bridge.local.web.admission import Refused, quoted
 from lattice_bridge.local.web.server import HOST
@@ -52,34 +50,6 @@ _CHUNK: Final = 64 * 1024
 _MISSING: Final = object()
 
 Pairs = list[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Targets:
-    """The parts of the stack that something can be sent to.
-
-    Attributes:
-        front: its URL.
-        region: for which requests are signed.
-        identities: returns those that may sign, by access key.
-        header: returns the header with which a caller asks for a tenant; None if no map is active.
-        service: invokes functions.
-        queues, streams, buses: of the stack.
-    """
-
-    front: str
-    region: str
-    identities: Callable[[], Mapping[str, Identity]]
-    header: Callable[[], str | None]
-    service: LambdaService
-    queues: Queues
-    streams: KinesisStreams
-    buses: EventBuses
-
-    @property
-    def port(self) -> int:
-        """The port of the front."""
-        return int(self.front.rpartition(":")[2])
 
 
 class Expected(Protocol):

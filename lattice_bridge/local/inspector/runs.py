@@ -7,8 +7,6 @@ changes something, as a person asks for it.
 from __future__ import annotations
 
 import json
-import time
-from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -24,7 +22,7 @@ from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.environments.environment import Environment
 from lattice_bridge.local.environments.processes import resident
 from lattice_bridge.local.inspector import mask
-from lattice_bridge.local.inspector.observer import StackObserver
+from lattice_bridge.local.inspector.log_tails import LogTails
 from lattice_bridge.local.plan.model import Function
 from lattice_bridge.local.web.admission import Refused, quoted
 from lattice_bridge.local.web.printable import printable
@@ -38,38 +36,9 @@ MAX_MESSAGES: Final = 50
 """Messages of one answer."""
 MAX_BODY: Final = 4096
 """Bytes of a message that are shown."""
-LOG_LINES: Final = 50
-_LOG_LABELS: Final = 2500
-_LOG_CHARACTERS: Final = 1000
 
 
 # ---- environments ---------------------------------------------------------------------------------------------------
-
-
-class LogTails(StackObserver):
-    """The last lines of each environment.
-
-    Args:
-        clock: monotonic seconds.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lines: OrderedDict[str, deque[tuple[float, str]]] = OrderedDict()
-
-    def function_output(self, label: str, line: str) -> None:
-        """Takes a line of an environment's output."""
-        lines = self._lines.get(label)
-        if lines is None:
-            lines = self._lines[label] = deque(maxlen=LOG_LINES)
-            if len(self._lines) > _LOG_LABELS:
-                self._lines.popitem(last=False)
-        lines.append((self._clock(), line[:_LOG_CHARACTERS]))
-
-    def of(self, environment: Environment) -> list[str]:
-        """The lines of an environment. An earlier one with the same label has none here."""
-        lines = self._lines.get(environment.label, ())
-        return [mask.masked_line(line) for at, line in lines if at >= environment.began]
 
 
 def environments(found: Iterable[Environment], tails: LogTails, now: float) -> list[dict[str, Any]]:
@@ -90,7 +59,7 @@ def environments(found: Iterable[Environment], tails: LogTails, now: float) -> l
             "idle": now - one.idle_since if one.state == "idle" and one.idle_since else None,
             "invocations": one.invocations,
             "memory": None if one.pid is None else resident(one.pid),
-            "log": tails.of(one),
+            "log": [mask.masked_line(line) for line in tails.of(one)],
         }
         for one in found
     ]

@@ -19,17 +19,18 @@ import re
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import parse_qs, unquote
 
 from lattice_bridge.config.regular_file import MIB, read_regular_file
-from lattice_bridge.local.inspector import copies
-from lattice_bridge.local.inspector.detail import detail
 from lattice_bridge.local.inspector.entry import Entry
 from lattice_bridge.local.inspector.timeline import Timeline
 from lattice_bridge.local.web.admission import Refused, quoted
 from lattice_bridge.local.web.server import ADDRESS, HOST, AsgiServer, Receive, Respond, Scope, drain
 from lattice_bridge.version import __version__
+
+if TYPE_CHECKING:  # the start of the stack does not wait for it
+    from lattice_bridge.local.inspector.copies import Signing
 
 PAGE: Final = Path(__file__).with_name("page")
 HEADERS: Final = (
@@ -93,7 +94,7 @@ class Live(Protocol):
     async def replay(self, entry: Entry, changes: Mapping[str, Any]) -> int:
         """Sends an entry again. Returns the number of the new entry."""
 
-    def curl(self, entry: Entry) -> copies.Signing | None:
+    def curl(self, entry: Entry) -> Signing | None:
         """How the command for an entry signs; None for a request without a signature."""
 
     async def runs(self) -> Mapping[str, Any]:
@@ -266,9 +267,13 @@ class Inspector:
             self._streams -= 1
 
     async def _entry(self, _request: _Request, number: str) -> Mapping[str, Any]:
+        from lattice_bridge.local.inspector.detail import detail  # here: see above
+
         return detail(self._found(number), self._decide)
 
     async def _copy(self, request: _Request, number: str) -> Mapping[str, Any]:
+        from lattice_bridge.local.inspector import copies  # here: see above
+
         entry, form = self._found(number), request.parameter("as")
         live = self._live
         return copies.copied(

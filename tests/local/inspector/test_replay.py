@@ -22,7 +22,8 @@ from lattice_bridge.local.aws.sqs.message import Attribute
 from lattice_bridge.local.front.exchange.http_message import HttpRequest
 from lattice_bridge.local.front.exchange.identities import Identity
 from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn, InvokeIn, RecordIn
-from lattice_bridge.local.inspector.replay import Replay, Targets, edited
+from lattice_bridge.local.inspector.replay import Replay, edited
+from lattice_bridge.local.inspector.targets import Targets
 from lattice_bridge.local.inspector.timeline import Timeline
 from lattice_bridge.local.web.admission import Refused
 from lattice_bridge.local.web.server import ADDRESS, AsgiServer, Receive, Respond, Scope

@@ -18,7 +18,8 @@ from lattice_bridge.local.aws.sqs.queue import Queue
 from lattice_bridge.local.aws.stream import Stream
 from lattice_bridge.local.environments.environment import Environment
 from lattice_bridge.local.inspector import runs
-from lattice_bridge.local.inspector.runs import LOG_LINES, LogTails, QueueView
+from lattice_bridge.local.inspector.log_tails import LOG_LINES, LogTails
+from lattice_bridge.local.inspector.runs import QueueView
 from lattice_bridge.local.plan.model import Function
 from lattice_bridge.local.web.admission import Refused
 from lattice_bridge.quarantine import ATTRIBUTE
