@@ -299,7 +299,11 @@ def test_pictures_of_the_docs(window: Window, name: str, place: str, size: tuple
     file = ROOT / "docs" / f"{name}.png"
     if os.environ.get(WRITE) == "1":
         shown = [one for one in DETAILS if one["summary"]["n"] < 16]
-        with Sample(shown) as sample, window.opened(f"{sample.url}&{place}", size=size, scheme=scheme) as page:
+        busy = [data.detail(one) for one in data.many(16, 10, at=shown[-1]["summary"]["at"] + 1)]
+        with (
+            Sample([*shown, *busy]) as sample,
+            window.opened(f"{sample.url}&{place}", size=size, scheme=scheme) as page,
+        ):
             expect(page.locator(".keys .owner")).to_be_visible()
             page.screenshot(path=file, animations="disabled")
     width, height = (int.from_bytes(file.read_bytes()[start : start + 4]) for start in (16, 20))
