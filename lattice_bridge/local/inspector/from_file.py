@@ -21,6 +21,7 @@ from lattice_bridge.events.record import Record
 from lattice_bridge.local.inspector.decision import of_event
 from lattice_bridge.local.inspector.entry import Content, Entry, Invoked, Outcome, RecordIn, Way
 from lattice_bridge.local.inspector.logged import caller_in_words, entry_of, seconds
+from lattice_bridge.local.inspector.mask import masked_target
 from lattice_bridge.local.inspector.timeline import MAX_ENTRIES, Timeline
 from lattice_bridge.message import Request
 from lattice_bridge.review.document import Document, Explainer, Unexplained
@@ -224,7 +225,7 @@ class FromFile:
         with suppress(BridgeError):
             request = parse_any(recorded.event)
             entry.way, entry.source = _way_of(request)
-            entry.method, entry.path = request.method, request.path
+            entry.method, entry.path = request.method, masked_target(request.path)
             entry.id = request.request_id or recorded.name
             entry.caller = caller_in_words(request.caller.principal)
             entry.at = request.time_epoch / 1e6 if request.time_epoch else at
