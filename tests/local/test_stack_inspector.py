@@ -180,6 +180,15 @@ def test_message_is_shown_and_put_into_its_queue_again(inspected: Inspected) -> 
     assert inspected.ended(copy)["replay_of"] == number
 
 
+def test_invocation_is_shown_and_repeated_for_another_tenant(inspected: Inspected) -> None:
+    assert inspected.stack.invoke("orders", {"n": 1}, tenant="blue").status == 200
+    number = inspected.last()
+    assert inspected.ended(number)["way"] == "invoke"
+    changes = {"n": number, "tenant": "green", "payload": {"text": '{"n": 2}'}}
+    copy = inspected.ended(inspected.ask("POST", "replay", changes)["n"])
+    assert (copy["way"], copy["tenant"], copy["outcome"], copy["replay_of"]) == ("invoke", "green", "ok", number)
+
+
 def test_state_names_the_stack(inspected: Inspected) -> None:
     found = inspected.ask("GET", "state")
     assert (found["front"], found["aws"]) == (inspected.stack.front, inspected.stack.lambda_url)
