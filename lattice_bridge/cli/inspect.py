@@ -50,11 +50,13 @@ Examples:
     show_default="8081, or a free one if that is in use",
     help="The page's port on this machine; 0 for a free one.",
 )
-def inspect(file: str, map_name: str | None, base: Path | None, port: int | None) -> None:
+@show.JSON
+def inspect(file: str, map_name: str | None, base: Path | None, port: int | None, *, as_json: bool) -> None:
     """Open the inspector's page over FILE, which is only read: a folder that `local --record` wrote, a file of events,
     or the log of a deployed bridge (exported from CloudWatch as JSON or CSV, one JSON object a line, or the output of
-    `local --json-logs`; - for stdin). With --map, each decision is explained by this map, as `explain` does. Runs until
-    Ctrl-C."""
+    `local --json-logs`; - for stdin). With --map, each decision is explained by this map, as `explain` does. With
+    --json, print the entries and their decisions instead. Exits with 0 when it is interrupted, 2 if there is nothing to
+    show."""
     from lattice_bridge.local.inspector.from_file import BadContent, FromFile
     from lattice_bridge.local.inspector.server import Inspector
 
@@ -66,11 +68,20 @@ def inspect(file: str, map_name: str | None, base: Path | None, port: int | None
         shown = _read(reader, file)
     except BadContent as error:
         raise click.UsageError(f"{_place(file)}: {error}") from error
+    if as_json:
+        show.say_json(_document_of(shown, reader))
+        return
     inspector = Inspector(shown.timeline, reader.decide, _place(file))
     try:
         asyncio.run(_serve(inspector, port, lambda: _say(file, shown, inspector.url)))
     except PortTaken as error:
         raise click.UsageError(f"{error}. Fix: choose another with --port") from error
+
+
+def _document_of(shown: Shown, reader: FromFile) -> dict[str, Any]:
+    entries, _ = shown.timeline.since(0)
+    found = [{**entry.summary(), "decision": reader.decide(entry)} for entry in entries]
+    return {"kind": shown.kind, "left_out": shown.left_out, "entries": found}
 
 
 def _place(file: str) -> str:

@@ -68,6 +68,10 @@ def test_wheel_contains_the_package_the_plugin_and_the_corpus(wheel: Path) -> No
         *("_lattice_bridge_pytestplugin.py", "lattice_bridge/code.sha256", "lattice_bridge/py.typed"),
         *("lattice_bridge/packaging/requirements-lambda.txt", "lattice_bridge/testing/events.zip"),
         "lattice_bridge/local/environments/node_client.mjs",
+        *(
+            f"lattice_bridge/local/inspector/page/{file.name}"
+            for file in (ROOT / "lattice_bridge/local/inspector/page").iterdir()
+        ),
         *(f"lattice_bridge/project/{name}" for name in PROJECT),
     }
 

@@ -121,14 +121,18 @@ def steps(entry: Entry) -> list[dict[str, Any]]:
     """What took how long, the outer step before what is within it: milliseconds since the beginning of the entry.
 
     The bridge's own steps are those of its log line. Its clock is not the stack's, so they are placed one after the
-    other from the beginning of its invocation.
+    other from the beginning of its invocation. If only the line is known, its total is that of the bridge.
     """
     content = entry.content
     if content is None:
         return []
     found: list[dict[str, Any]] = []
+    is_line_alone = content.line is not None and not content.invocations
     if entry.ms is not None:
-        found.append(_step(_OUTER.get(entry.way, entry.way), 0.0, entry.ms))
+        outer = "bridge" if is_line_alone else _OUTER.get(entry.way, entry.way)
+        found.append(_step(outer, 0.0, entry.ms))
+    if content.line is not None and is_line_alone:
+        found += _steps_of_bridge(content.line, 0.0)
     for index, one in enumerate(content.invocations):
         is_bridge = index == 0 and (content.line is not None or entry.configuration is not None)
         found += _steps_of(

@@ -21,6 +21,7 @@ from lattice_bridge.events.record import Record
 from lattice_bridge.local.inspector.decision import of_event
 from lattice_bridge.local.inspector.entry import Content, Entry, Invoked, Outcome, RecordIn, Way
 from lattice_bridge.local.inspector.logged import caller_in_words, entry_of, seconds
+from lattice_bridge.local.inspector.mask import masked_target
 from lattice_bridge.local.inspector.timeline import MAX_ENTRIES, Timeline
 from lattice_bridge.message import Request
 from lattice_bridge.review.document import Document, Explainer, Unexplained
@@ -180,7 +181,13 @@ class FromFile:
         record_id = entry.id if isinstance(content.came_in, RecordIn) else None
         explainer = self._at(entry.at)
         found = of_event(json.loads(content.built_event or b"null"), explainer, record_id)
-        return self._decision(found["documents"], error=found["error"])
+        documents, error = found["documents"], found["error"]
+        if record_id is None and len(documents) == 1 and _contradicts(entry.status, documents[0]):
+            error = (
+                f"event: its reply was {entry.status}, so something else has decided: another map, or a token, which a "
+                "recording does not contain"
+            )
+        return self._decision(documents, error=error)
 
     def _at(self, at: float) -> Explainer:
         """The explainer for the time of an event: its token was valid then."""
@@ -218,7 +225,7 @@ class FromFile:
         with suppress(BridgeError):
             request = parse_any(recorded.event)
             entry.way, entry.source = _way_of(request)
-            entry.method, entry.path = request.method, request.path
+            entry.method, entry.path = request.method, masked_target(request.path)
             entry.id = request.request_id or recorded.name
             entry.caller = caller_in_words(request.caller.principal)
             entry.at = request.time_epoch / 1e6 if request.time_epoch else at
@@ -228,9 +235,12 @@ class FromFile:
             entry.status = _status_of(expected)
         if self._explainer is not None:
             document = self._at(entry.at).of_event(recorded.event)
-            self._set_decided(entry, document)
-        if entry.status is not None:
-            entry.outcome = "ok" if entry.status < 400 else "refused" if entry.status < 500 else "failed"
+            if not _contradicts(entry.status, document):
+                self._set_decided(entry, document)
+        if entry.status is not None and entry.outcome is None:
+            entry.outcome = "refused" if entry.status in (401, 403) else "ok"
+        if entry.status is not None and entry.status >= 500:
+            entry.outcome = "failed"
         return entry
 
     def _of_record(self, record: Record, position: int, size: int, invoked: Invoked) -> Entry:
@@ -297,6 +307,11 @@ def _way_of(request: Request) -> tuple[Way, str]:
     domain = request.event.get("requestContext", {}).get("domainName")
     is_url = isinstance(domain, str) and ".lambda-url." in domain
     return ("function_url" if is_url else "api"), request.api_id or ""
+
+
+def _contradicts(status: int | None, document: Document) -> bool:
+    """Whether a recorded reply is not that of a decision."""
+    return status is not None and status < 400 and not document["allowed"]
 
 
 def _recorded_invocation(expected: Mapping[str, Any], payload: bytes, at: float) -> Invoked:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.local.inspector.entry import Content, Entry, Outcome, Way
+from lattice_bridge.local.inspector.mask import masked_text
 from lattice_bridge.review.log_line import LogLine, caller_in
 
 _FIELDS: Final = (
@@ -33,6 +34,8 @@ _FIELDS: Final = (
 )
 _KINDS: Final[Mapping[str, Way]] = {"stream": "stream", "table": "table", "event-bus": "bus"}
 _OUTCOMES: Final[Mapping[str, Outcome]] = {"done": "ok", "quarantined": "quarantined"}
+_MAX_STEPS: Final = 16
+_MAX_STEP_NAME: Final = 32
 _MAX_TEXT: Final = 2048
 """Characters of a value. The bridge itself writes 512 at most."""
 
@@ -41,8 +44,7 @@ def entry_of(found: LogLine) -> Entry:
     """The entry of a request or a record."""
     line = LogLine(_cleaned(found.fields))
     at = seconds(line.text("timestamp")) or 0.0
-    milliseconds = found.fields.get("milliseconds")
-    total = _plain(milliseconds.get("total")) if isinstance(milliseconds, Mapping) else None
+    total = line.fields["milliseconds"].get("total")
     content = Content(text=line.text("detail"), line=line.fields)
     way, source = _logged_way(line)
     path = line.id if line.is_of_record else line.text("path")
@@ -53,20 +55,24 @@ def entry_of(found: LogLine) -> Entry:
     status = line.fields.get("status")
     entry.status = status if isinstance(status, int) and not isinstance(status, bool) else None
     entry.reason, entry.outcome = line.text("reason"), _logged_outcome(line)
-    entry.ms = total if isinstance(total, int | float) and not isinstance(total, bool) else None
+    entry.ms = None if isinstance(total, bool) else total
     entry.cold = line.fields.get("cold") is True
     return entry
 
 
 def _cleaned(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """The fields of a line with the values that a bridge can have written."""
-    return {name: _plain(fields[name]) for name in _FIELDS if name in fields}
+    kept = {name: _plain(fields[name]) for name in _FIELDS if name in fields}
+    steps = fields.get("milliseconds")
+    known = [*steps.items()][:_MAX_STEPS] if isinstance(steps, Mapping) else []
+    numbers = {name[:_MAX_STEP_NAME]: _plain(spent) for name, spent in known if isinstance(spent, int | float)}
+    return {**kept, "milliseconds": {name: spent for name, spent in numbers.items() if spent is not None}}
 
 
 def _plain(value: object) -> object:
-    """A string of bounded length, a finite number, or None."""
+    """A string of bounded length and without credentials, a finite number, or None."""
     if isinstance(value, str):
-        return value[:_MAX_TEXT]
+        return masked_text(value[:_MAX_TEXT]).text
     return value if isinstance(value, int | float) and math.isfinite(value) else None
 
 

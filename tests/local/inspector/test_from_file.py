@@ -184,6 +184,21 @@ def test_recorded_request_is_an_entry_with_its_reply(tmp_path: Path) -> None:
     assert decided(read, shown)["documents"][0]["owner"] == "blue-api"
 
 
+def test_decision_that_contradicts_the_recorded_reply_is_marked(tmp_path: Path) -> None:
+    """A recording contains no token, so that the caller seems to have no credential."""
+    read = reader(tmp_path)
+    shown = read.of_events([Recorded(v2(), {"reply": {"statusCode": 200}})])
+    (entry,) = entries(shown)
+    assert (entry.outcome, entry.reason) == ("ok", None)
+    assert decided(read, shown)["error"].startswith("event: its reply was 200, so something else has decided: ")
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(200, "ok"), (404, "ok"), (403, "ok"), (500, "failed")])
+def test_status_of_a_backend_is_no_refusal(status: int, outcome: str, tmp_path: Path) -> None:
+    shown = reader(tmp_path).of_events([Recorded(v2(role("blue-api")), {"reply": {"statusCode": status}})])
+    assert [entry.outcome for entry in entries(shown)] == [outcome]
+
+
 def test_recorded_error_is_a_failure(tmp_path: Path) -> None:
     error = {"error": {"errorType": "Boom", "errorMessage": "no"}}
     (entry,) = entries(reader(tmp_path).of_events([Recorded(v2(role("blue-api")), error)]))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lattice_bridge.local.inspector.detail import detail
 from lattice_bridge.local.inspector.entry import Content, Entry
 from lattice_bridge.local.inspector.logged import caller_in_words, entry_of, seconds
 from lattice_bridge.review.log_line import LogLine
@@ -119,6 +120,21 @@ def test_value_of_another_type_or_length_is_not_kept(value: Any) -> None:
         assert isinstance(found.content, Content)
         text = json.dumps([found.summary(), found.content.line], allow_nan=False)
         assert len(text) < 60_000
+
+
+def test_steps_of_the_bridge_are_those_of_the_line() -> None:
+    found = detail(entry(REQUEST, milliseconds={"parse": 0.5, "decide": 1.0, "total": 1.5}), lambda _: None)
+    steps = [(step["name"], step["from"], step["ms"]) for step in found["steps"]]
+    assert steps == [("bridge", 0.0, 1.5), ("bridge: parse", 0.0, 0.5), ("bridge: decide", 0.5, 1.0)]
+    assert (found["came_in"], found["event"], found["invocations"], found["reply"]) == (None, None, [], None)
+
+
+def test_credential_in_a_line_is_masked() -> None:
+    """A path may contain a token. No credential reaches the page, or the output of `--json`."""
+    secret = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ1LTEifQ.c2lnbmF0dXJl"
+    found = entry(REQUEST, path=f"/reset/{secret}", detail=f"token {secret}")
+    assert isinstance(found.content, Content)
+    assert secret not in json.dumps([found.summary(), found.content.line, found.content.text])
 
 
 def test_time_that_is_none_is_not_guessed() -> None:

@@ -67,6 +67,7 @@ export class TimelineView {
     this.rowHeight = Math.round(size * rem);
     this.box.style.setProperty("--row-height", `${this.rowHeight}px`);
     this.box.parentElement.style.setProperty("--gutter", `${this.box.offsetWidth - this.box.clientWidth}px`);
+    this.height = this.box.clientHeight;
     this.schedule();
   }
 
@@ -112,28 +113,37 @@ export class TimelineView {
     const { entries, box } = this;
     const height = this.rowHeight;
     const total = entries.length;
+    let top = box.scrollTop; // read before the first change, which would cost one more layout
     this.space.style.height = `${total * height}px`;
     if (this.anchor) {
       const index = total - 1 - Math.min(total - 1, placeOf(entries, this.anchor.n));
       const wanted = Math.round(index * height + this.anchor.offset);
-      if (Math.abs(box.scrollTop - wanted) >= 1) box.scrollTop = wanted;
+      if (Math.abs(top - wanted) >= 1) box.scrollTop = wanted;
+      top = wanted;
     }
-    const first = Math.max(0, Math.floor(box.scrollTop / height) - BEYOND);
-    const last = Math.min(total, Math.ceil((box.scrollTop + box.clientHeight) / height) + BEYOND);
+    top = Math.max(0, Math.min(top, total * height - this.height));
+    const first = Math.max(0, Math.floor(top / height) - BEYOND);
+    const last = Math.min(total, Math.ceil((top + this.height) / height) + BEYOND);
     this.rows.style.transform = `translateY(${first * height}px)`;
     this.place(first, last, total);
     this.drawMore();
   }
 
   place(first, last, total) {
-    const spare = this.drawn;
+    const old = this.drawn;
     this.drawn = new Map();
+    for (let index = first; index < last; index += 1) {
+      const { n } = this.entries[total - 1 - index];
+      const row = old.get(n);
+      if (row) this.drawn.set(n, row);
+      old.delete(n);
+    }
+    const spare = [...old.values()]; // rows out of sight show other entries now: to make one takes longer
     let cursor = this.rows.firstChild;
     let active = null;
     for (let index = first; index < last; index += 1) {
       const entry = this.entries[total - 1 - index];
-      const row = spare.get(entry.n) ?? newRow(entry.n);
-      spare.delete(entry.n);
+      const row = this.drawn.get(entry.n) ?? spare.pop() ?? newRow();
       this.drawn.set(entry.n, row);
       if (row.entry !== entry) fill(row, entry);
       row.element.setAttribute("aria-posinset", index + 1);
@@ -145,7 +155,7 @@ export class TimelineView {
       if (cursor === row.element) cursor = cursor.nextSibling;
       else this.rows.insertBefore(row.element, cursor);
     }
-    for (const { element } of spare.values()) element.remove();
+    for (const { element } of spare) element.remove();
     if (active) this.box.setAttribute("aria-activedescendant", active);
     else this.box.removeAttribute("aria-activedescendant");
   }
@@ -161,9 +171,9 @@ export class TimelineView {
 
 const CELLS = ["status", "time", "way", "method", "path", "who", "caller", "ms"];
 
-function newRow(n) {
+function newRow() {
   const cells = Object.fromEntries(CELLS.map((name) => [name, h("span", { class: `cell ${name}` })]));
-  const element = h("div", { role: "option", id: `entry-${n}`, class: "row", "data-n": n, "aria-selected": "false" });
+  const element = h("div", { role: "option", class: "row", "aria-selected": "false" });
   element.append(...Object.values(cells));
   for (const name of ["text", "reason"]) cells.path.append((cells[name] = h("span", { class: name })));
   return { element, cells, entry: null, isSelected: false };
@@ -171,6 +181,10 @@ function newRow(n) {
 
 function fill(row, entry) {
   const { cells, element } = row;
+  if (row.entry?.n !== entry.n) {
+    element.id = `entry-${entry.n}`;
+    element.dataset.n = entry.n;
+  }
   row.entry = entry;
   const path = visible(entry.path.slice(0, PATH_LENGTH));
   const [time, fraction] = clock(entry.at).split(".");
