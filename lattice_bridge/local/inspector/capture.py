@@ -107,12 +107,14 @@ class _Open:
         content: its content. The timeline may have dropped it.
         record: the id by which its line is found among those of its batch.
         event: the id by which its invocation is found.
+        milliseconds: until its line; the other records of its batch may take longer. None without a line.
     """
 
     entry: Entry
     content: Content
     record: str = ""
     event: str = ""
+    milliseconds: float | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -398,7 +400,7 @@ class Capture(StackObserver):
         one.content.text = ". ".join(capitalised(text).rstrip(".") for text in words if text) or None
         if one.content.line is None and delivery.error:
             outcome, reason = "failed", "function_failed"
-        self._end(work, one, outcome, reason, one.entry.ms)
+        self._end(work, one, outcome, reason, one.milliseconds)
 
     # ---- events and asynchronous invocations ------------------------------------------------------------------------
 
@@ -460,9 +462,11 @@ class Capture(StackObserver):
     def _begin_event(self, event: Event, rule: str, target: str) -> _Work:
         attributes = {"source": event.source, **({"rule": rule, "target": target} if rule else {})}
         came_in = RecordIn(event.text.encode(), attributes=attributes, target=target)
-        entry = Entry("bus", event.bus, event.detail_type, event.id, time.time(), function=target or None)
+        entry = Entry(
+            "bus", event.bus, event.detail_type, event.id, time.time(), function=function_name(target) or None
+        )
         work = self._begin(entry, Content(came_in), event.id)
-        work.function = target
+        work.function = function_name(target)
         return work
 
     # ---- lines ------------------------------------------------------------------------------------------------------
@@ -492,7 +496,7 @@ class Capture(StackObserver):
         for one in running.opens:
             if len(running.opens) == 1 or one.record == found["id"]:
                 self._take_line(one, found)
-                one.entry.ms = (time.time() - one.entry.at) * 1000  # the others of its batch may take longer
+                one.milliseconds = (time.time() - one.entry.at) * 1000
 
     def _take_request_line(self, running: _Running) -> None:
         """Takes the line of a bridge about a request."""

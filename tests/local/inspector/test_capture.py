@@ -462,14 +462,16 @@ EVENT: Final = Event("e1", "shop", "orders", "Order placed", '{"detail": {}}')
 
 
 def test_event_for_a_function_is_an_entry_with_its_tries(stack: Stack) -> None:
-    stack.capture.event_delivering(EVENT, "rule", "bridge", "i1")
+    stack.capture.event_delivering(EVENT, "rule", "bridge:live", "i1")
     stack.begins(BRIDGE, "i1", None, type="Event")
-    stack.capture.event_delivered(EventDelivery(EVENT, "rule", "bridge", 1.0))
+    stack.capture.event_delivered(EventDelivery(EVENT, "rule", "bridge:live", 1.0))
+    assert stack.entries[0].function == "bridge"
     request = stack.begins(BRIDGE, "i1", "Root=1-new")
     inner = stack.begins(ORDERS, "i2", "Root=1-new", tenant="blue")
     stack.capture.invocation_ended(inner, DONE)
     stack.prints("bridge#1", RECORD | {"id": None, "requestId": "i1"})
     stack.capture.invocation_ended(request, replace(DONE, environment="bridge#1"))
+    assert stack.entries[0].ms is None
     stack.capture.tried(Try("bridge", "", "i1", 1, 3, 1.0, condition="Success"))
     (entry,) = stack.entries
     assert (entry.way, entry.source, entry.path, entry.id) == ("bus", "shop", "Order placed", "e1")
