@@ -185,7 +185,7 @@ def left_out_in_short(plan: Plan) -> list[str]:
 def addresses(front_url: str, aws_url: str, inspector_url: str | None = None) -> list[str]:
     """Returns the last lines: where the stack listens. The front's URL is the last word that a person needs.
 
-    The inspector's has its token: whoever reads the terminal may open the page.
+    That of the inspector has its token: a person who reads the terminal may open the page.
     """
     inspector = [f"Inspector     {inspector_url}"] if inspector_url else []
     return [f"AWS endpoint  {aws_url}", *inspector, f"HTTP front    {front_url}  (Ctrl-C stops the stack)"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from urllib.error import HTTPError
 import pytest
 
 from tests.support.endpoint import client
+from tests.support.paths import ROOT
 from tests.support.stack import RunningStack, running, wait_until
 
 TEMPLATE = """
@@ -119,12 +121,28 @@ def inspected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inspected]:
     folder: Path = tmp_path_factory.mktemp("inspected")
     for name, text in (("template.yaml", TEMPLATE), ("bridge.toml", MAP), ("app.py", CODE)):
         (folder / name).write_text(text, encoding="utf-8")
-    with running("--inspect", template=folder / "template.yaml") as stack:
+    with _used(8081), running("--inspect", template=folder / "template.yaml") as stack:
         inspected = Inspected(stack)
         yield inspected
         page = inspected.page()
     with page, page.makefile("rb") as rest:  # an open page does not delay the end of the stack, and is ended by it
         assert rest.read().endswith(b"0\r\n\r\n")
+
+
+@contextlib.contextmanager
+def _used(port: int) -> Iterator[None]:
+    """Uses a port, unless another process does."""
+    with socket.socket() as listener:
+        with contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            listener.listen()
+        yield
+
+
+def test_port_in_use_is_replaced_by_a_free_one(inspected: Inspected) -> None:
+    port = inspected.url.rpartition(":")[2]
+    said = [line["message"] for line in inspected.stack.lines if "the inspector listens" in line.get("message", "")]
+    assert said == [f"Port 8081 is in use: the inspector listens on port {port} instead."]
 
 
 def test_request_is_shown_and_replayed_as_another_tenant(inspected: Inspected) -> None:
@@ -162,10 +180,24 @@ def test_message_is_shown_and_put_into_its_queue_again(inspected: Inspected) -> 
     assert inspected.ended(copy)["replay_of"] == number
 
 
+def test_invocation_is_shown_and_repeated_for_another_tenant(inspected: Inspected) -> None:
+    assert inspected.stack.invoke("orders", {"n": 1}, tenant="blue").status == 200
+    number = inspected.last()
+    assert inspected.ended(number)["way"] == "invoke"
+    changes = {"n": number, "tenant": "green", "payload": {"text": '{"n": 2}'}}
+    copy = inspected.ended(inspected.ask("POST", "replay", changes)["n"])
+    assert (copy["way"], copy["tenant"], copy["outcome"], copy["replay_of"]) == ("invoke", "green", "ok", number)
+
+
 def test_state_names_the_stack(inspected: Inspected) -> None:
     found = inspected.ask("GET", "state")
     assert (found["front"], found["aws"]) == (inspected.stack.front, inspected.stack.lambda_url)
     assert (found["title"], found["header"], found["mode"]) == ("template.yaml", "x-tenant-id", "live")
+
+
+def test_make_run_has_the_inspector() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "lattice-bridge local --inspect " in text.partition("\nrun:")[2].partition("\n\n")[0]
 
 
 def test_stack_without_the_option_has_no_inspector() -> None:

@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.support import inspector_data as data
+from tests.support.builders import role, v2
 from tests.support.paths import ROOT
 
 PAGE: Final = ROOT / "lattice_bridge" / "local" / "inspector" / "page"
@@ -110,7 +111,7 @@ class Sample:
             changes |= {"tenant": given["tenant"], "status": 200, "outcome": "ok", "reason": "ok"}
         fresh = {**original, "summary": {**original["summary"], **changes}}
         if given.get("tenant") and original["decision"]:
-            event = data.v2(data.role("support"), headers={"x-tenant-id": given["tenant"]})
+            event = v2(role("support"), headers={"x-tenant-id": given["tenant"]})
             answer = {"tenant": given["tenant"], "orders": []}
             fresh = data.http_detail(fresh["summary"], event, answer)
         self.add(fresh)

@@ -93,7 +93,7 @@ def find_function(
 
 
 class InvokeObserver:
-    """Receives what happens to invocations, whoever has asked for them. This one ignores it."""
+    """Receives what happens to invocations, of every invoker. This one ignores it."""
 
     def invocation_began(self, function: Function, request: InvokeRequest) -> None:
         """A function is about to run, or to be queued. It is called again for each try of a queued invocation."""

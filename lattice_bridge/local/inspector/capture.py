@@ -1,8 +1,8 @@
 """Captures what happens in a stack: makes the entries of the timeline out of what its parts report.
 
-Rule: nobody who sends something decides to which entry it belongs. The front's requests, batches and queued invocations
-are found by ids that the stack has made. What a function invokes is found by the root of its trace id, which only the
-functions of one piece of work have; an invocation with another one is an entry of its own.
+Rule: no sender decides to which entry something belongs. The front's requests, batches and queued invocations
+are found by ids that the stack has made. What a function invokes is found by the root of its trace id, and an
+invocation that could belong to two of them is an entry of its own.
 """
 
 from __future__ import annotations
@@ -63,6 +63,10 @@ from lattice_bridge.local.sources.delivery import (
 
 MAX_LOG: Final = 256 * 1024
 """Characters of an environment's lines that are kept until its invocation ends. The last ones stay."""
+MAX_INVOCATIONS: Final = 200
+"""Invocations of an entry that are kept."""
+_LARGE: Final = 64 * 1024
+"""Bytes of an invocation that are counted at once, and not first at the end of its entry."""
 _LABELS: Final = 128
 """Environments whose lines are kept."""
 
@@ -74,6 +78,8 @@ _WAYS: Final[Mapping[type, Way]] = {
     LoadBalancer: "load_balancer",
     FunctionUrl: "function_url",
 }
+_OF_RECORDS: Final[Mapping[str, Outcome]] = {"done": "ok", "failed": "failed", "quarantined": "quarantined"}
+"""The status in a bridge's line → the outcome."""
 _RECORD_ID: Final = re.compile(rb'"(?:messageId|eventID)"\s*:\s*"([^"\\]{1,200})"')
 """The id of a record in the event that a bridge makes of it."""
 _RECORD_LINE, _REQUEST_LINE = '"message":"record"', '"message":"request"'
@@ -117,6 +123,7 @@ class _Work:
         opens: its entries; several for a batch.
         function: the name of the function that it is for; empty if it is not known yet.
         target: the same as it was named.
+        traces: its trace ids.
         roots: of its trace ids.
         running: invocations that have not ended.
         has_ended: all of its entries have.
@@ -126,6 +133,7 @@ class _Work:
     opens: list[_Open]
     function: str = ""
     target: str | None = None
+    traces: set[str] = field(default_factory=set)
     roots: list[str] = field(default_factory=list)
     running: int = 0
     has_ended: bool = False
@@ -166,6 +174,7 @@ class Capture(StackObserver):
         self._loaded: dict[str, BridgeConfiguration] = {}
         self._requests: dict[str, _Work] = {}
         self._invokes: dict[str, _Work] = {}
+        self._asking: tuple[str, _Work] | None = None
         self._events: dict[tuple[str, str, str], _Work] = {}
         self._roots: dict[str, list[_Work]] = {}
         self._running: dict[str, _Running] = {}
@@ -218,12 +227,14 @@ class Capture(StackObserver):
     def authorizing(self, request_id: str, trace_id: str) -> None:
         """Takes the trace id of an authorizer."""
         if (work := self._requests.get(request_id)) is not None:
+            self._asking = (trace_id, work)
             self._add_roots(work, [trace_id])
 
     def invoking(self, request_id: str, function: str, trace_id: str) -> None:
         """Takes the target of a request."""
         if (work := self._requests.get(request_id)) is not None:
             work.function, work.target = function_name(function), function
+            self._asking = (trace_id, work)
             self._add_roots(work, [trace_id])
 
     def answered(self, request: AnsweredRequest) -> None:
@@ -318,7 +329,7 @@ class Capture(StackObserver):
         work.running -= 1
         if running.is_target and work.opens[0].entry.way == "invoke":
             self._end_invoke(work, words, error)
-        elif work.has_ended:  # it ran on after the end of its request
+        elif work.has_ended or running.invoked.size > _LARGE:  # it may have run on after the end of its request
             for one in running.opens:
                 self.timeline.changed(one.entry)
             self._close(work)
@@ -508,9 +519,8 @@ class Capture(StackObserver):
             one.content.text = request_words(line) or None
             return (_outcome(line["status"]) if reason == "ok" else _refused(line["status"])), reason
         one.content.text = record_words(line) or None
-        if line["status"] in ("quarantined", "failed"):
-            return ("quarantined" if line["status"] == "quarantined" else "failed"), reason
-        return otherwise, reason
+        # A record that is done may come again, behind one that failed. It has not failed itself.
+        return _OF_RECORDS.get(line["status"], otherwise), reason
 
     # ---- entries ----------------------------------------------------------------------------------------------------
 
@@ -561,6 +571,7 @@ class Capture(StackObserver):
 
     def _add_roots(self, work: _Work, traces: Iterable[str]) -> None:
         for trace in traces:
+            work.traces.add(trace)
             root = trace_root(trace)
             if root not in work.roots:
                 work.roots.append(root)
@@ -571,6 +582,10 @@ class Capture(StackObserver):
         asked for it. No work if the invocation is one of its own."""
         if (own := self._invokes.get(request.request_id)) is not None:
             return own, own.opens, True
+        asking, self._asking = self._asking, None
+        if asking is not None and asking[0] == request.trace_id:  # the front awaits nothing between the two calls
+            work = asking[1]
+            return work, work.opens, function_name(request.function) == work.function
         works = self._roots.get(trace_root(request.trace_id), ()) if request.trace_id is not None else ()
         if not works:
             return None, (), True
@@ -580,7 +595,11 @@ class Capture(StackObserver):
             for work in works:
                 if event and (opens := [one for one in work.opens if one.event == event]):
                     return work, opens, False
-        work = works[0]
+        # A client may choose the trace id of a request. What could belong to two of them belongs to none.
+        exact = works if len(works) == 1 else [work for work in works if request.trace_id in work.traces]
+        if len(exact) != 1:
+            return None, (), True
+        (work,) = exact
         invocations = work.opens[0].content.invocations
         is_first = all(before.function != work.function for before in invocations)
         return work, work.opens, is_first and function_name(request.function) == work.function
@@ -597,7 +616,8 @@ class Capture(StackObserver):
         for one in opens:
             if one.content.invocations and function == work.function and one.content.event is None:
                 one.content.event = request.payload if one.content.invocations[0].function != function else None
-            one.content.invocations.append(invoked)
+            if len(one.content.invocations) < MAX_INVOCATIONS:
+                one.content.invocations.append(invoked)
         return invoked
 
     def _configuration(self, bridge: str) -> BridgeConfiguration | None:

@@ -18,8 +18,6 @@ from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn, Invoked
 Decide = Callable[[Entry], Mapping[str, Any] | None]
 """Explains how the bridge has decided; None if no bridge has."""
 
-MAX_INVOCATIONS: Final = 200
-"""Invocations of an entry that are shown."""
 _ACCESS_KEY: Final = re.compile(r"Credential=([A-Za-z0-9]{3,128})/")
 
 
@@ -44,7 +42,7 @@ def detail(entry: Entry, decide: Decide) -> dict[str, Any]:
         "came_in": _came_in(content),
         "event": None if event is None else mask.body(event),
         "decision": decide(entry),
-        "invocations": [_invocation(one, entry) for one in content.invocations[:MAX_INVOCATIONS]],
+        "invocations": [_invocation(one, entry) for one in content.invocations],
         "reply": _reply(content, entry),
         "steps": steps(entry),
         "text": None if content.text is None else mask.masked_text(content.text).text,
@@ -135,7 +133,7 @@ def steps(entry: Entry) -> list[dict[str, Any]]:
         found.append(_step(outer, 0.0, entry.ms))
     if content.line is not None and is_line_alone:
         found += _steps_of_bridge(content.line, 0.0)
-    for index, one in enumerate(content.invocations[:MAX_INVOCATIONS]):
+    for index, one in enumerate(content.invocations):
         is_bridge = index == 0 and (content.line is not None or entry.configuration is not None)
         found += _steps_of(
             one, _since(entry, one), "bridge" if is_bridge else one.function, content if is_bridge else None

@@ -111,7 +111,7 @@ class Replay:
             if isinstance(came_in, HttpIn):
                 return await self._request(entry, came_in, changes)
             if isinstance(came_in, RecordIn):
-                return await self._arrived(self._record(entry, came_in, changes), entry.n)
+                return await self._arrived(self._put(entry, came_in, changes), entry.n)
             if isinstance(came_in, InvokeIn):
                 return await self._invoke(entry, came_in, changes)
         except (SqsError, KinesisError, EntryRefused, LambdaError) as error:
@@ -211,15 +211,23 @@ class Replay:
 
     # ---- records ----------------------------------------------------------------------------------------------------
 
+    def _put(self, entry: Entry, came_in: RecordIn, changes: Mapping[str, Any]) -> str:
+        try:
+            return self._record(entry, came_in, changes)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            what = f"the record is not one of its source: {type(error).__name__}"
+            raise Refused(400, f"body: {what}. Fix: keep its members as they are shown") from error
+
     def _record(self, entry: Entry, came_in: RecordIn, changes: Mapping[str, Any]) -> str:
         """Puts a record into its queue, stream or bus. Returns its new id."""
-        record = json.loads(came_in.body)
-        if "detail-type" in record:
+        original = json.loads(came_in.body)
+        record, changes = _edited_record(original, came_in.body, changes)
+        if "detail-type" in original:
             return self._bus_event(entry.source, record, changes)
-        source = str(record.get("eventSourceARN", ""))
-        if record.get("eventSource") == "aws:sqs":
+        source = str(original.get("eventSourceARN", ""))
+        if original.get("eventSource") == "aws:sqs":
             return self._message(source, record, changes)
-        if record.get("eventSource") == "aws:kinesis":
+        if original.get("eventSource") == "aws:kinesis":
             return self._stream_record(source, record, changes)
         raise Refused(409, "replay: a record of a table is a change of an item. Fix: change the item again")
 
@@ -228,12 +236,11 @@ class Replay:
         if queue is None:
             raise Refused(409, f"replay: the stack has no queue {quoted(source)} any more. Fix: create it")
         attributes = record.get("attributes", {})
-        group = _text(changes, "group", attributes.get("MessageGroupId"))
         body = _new_body(changes, str(record["body"]).encode("utf-8", "surrogatepass"))
         outgoing = Outgoing(
             body.decode("utf-8", "surrogatepass"),
             _attributes(changes, record.get("messageAttributes", {})),
-            group=group,
+            group=_text(changes, "group", attributes.get("MessageGroupId")),
             deduplication_id=str(uuid.uuid4()) if queue.is_fifo else None,  # with its own, nothing would be stored
             sender_id=str(attributes.get("SenderId", "AIDALOCAL000000000000")),
         )
@@ -244,28 +251,21 @@ class Replay:
         if stream is None:
             raise Refused(409, f"replay: the stack has no stream {quoted(source)} any more. Fix: create it")
         key = _text(changes, "group", data["partitionKey"]) or str(data["partitionKey"])
-        content = _new_body(changes, base64.b64decode(data["data"]))
+        content = _new_body(changes, base64.b64decode(data["data"], validate=True))
         stream.check_size(key, content)
         return str(stream.put(key, content).record.number)
 
     def _bus_event(self, bus: str, event: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
-        """A new event with the source, the type and the resources of an old one. Its `detail` is the body."""
-        detail = json.dumps(event["detail"]).encode()
-        if "body" in changes:
-            sent = _loaded(_new_body(changes, json.dumps(event).encode()))
-            inner = sent.get("detail", sent) if isinstance(sent, dict) else sent  # the whole event, or only its detail
-            detail = json.dumps(inner).encode()
-        return self._targets.buses.put(
-            BusEntry(
-                event["source"], event["detail-type"], detail.decode(), bus or None, None, tuple(event["resources"])
-            )
-        )
+        """A new event with the source, the type and the resources of an old one."""
+        detail = _new_body(changes, json.dumps(event["detail"]).encode())
+        texts = (str(event["source"]), str(event["detail-type"]), detail.decode("utf-8", "surrogatepass"))
+        return self._targets.buses.put(BusEntry(*texts, bus or None, None, tuple(map(str, event["resources"]))))
 
     # ---- invocations ------------------------------------------------------------------------------------------------
 
     async def _invoke(self, entry: Entry, came_in: InvokeIn, changes: Mapping[str, Any]) -> int:
         tenant = _text(changes, "tenant", came_in.tenant)
-        payload = _new_body(changes, came_in.payload)
+        payload = _new_body({"body": changes.get("payload", changes.get("body"))}, came_in.payload)
         request = InvokeRequest(came_in.function, payload, type=came_in.type, tenant=tenant)
 
         async def send() -> str:
@@ -368,6 +368,27 @@ def _new_body(changes: Mapping[str, Any], original: bytes) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
+def _edited_record(
+    original: Mapping[str, Any], content: bytes, changes: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The record that is put, and the changes that are left.
+
+    A new body may be the whole record, as the page shows it, or the content only: the message's body, the data or the
+    event's detail.
+    """
+    given = changes.get("body")
+    sent = _loaded(str(given["text"]).encode()) if isinstance(given, dict) and "text" in given else None
+    kind = "detail-type" if "detail-type" in original else "eventSource"
+    if not isinstance(sent, dict) or kind not in sent:
+        return original, changes
+    edited_record = _loaded(_new_body(changes, content))
+    members = [name for name in ("body", "kinesis", "detail", "source", "resources") if name in original]
+    missing = next((name for name in members if type(edited_record.get(name)) is not type(original[name])), None)
+    if missing is not None:
+        raise Refused(400, f"body: {missing} of the record is missing. Fix: keep it as it is shown")
+    return edited_record, {name: value for name, value in changes.items() if name != "body"}
+
+
 def _restored(value: Any, shown: Any, original: Any) -> Any:
     """JSON with the values that the page has shown as masked, where they still are."""
     if isinstance(value, dict) and isinstance(shown, dict) and isinstance(original, dict):
@@ -394,26 +415,21 @@ def _text(changes: Mapping[str, Any], name: str, original: object) -> str | None
 
 
 def _attributes(changes: Mapping[str, Any], original: Mapping[str, Any]) -> dict[str, Attribute]:
-    """The attributes of a message: as in a record, or strings by name."""
-    given = changes.get("attributes", original)
-    if not isinstance(given, dict):
-        raise Refused(400, 'attributes: not an object. Fix: write {"name": "value"}')
+    """The attributes of a message: those of the record, with the changed and further ones. One that is null is left
+    out."""
+    given = changes.get("attributes", {})
+    if not isinstance(given, dict) or not all(isinstance(one, str | None) for one in given.values()):
+        raise Refused(400, 'attributes: not an object of strings. Fix: write {"name": "value"}')
     found = {}
+    for name, one in original.items():
+        binary = one.get("binaryValue")
+        value = one.get("stringValue") if binary is None else base64.b64decode(binary)
+        found[name] = Attribute(str(one.get("dataType", "String")), value)
     for name, one in given.items():
-        kept = original.get(name)
-        if isinstance(one, str) and kept is None:
+        if one is None:
+            found.pop(name, None)
+        elif mask.MASK not in one:  # the original's stays
             found[name] = Attribute("String", one)
-            continue
-        of_record = one if isinstance(one, dict) else kept
-        if not isinstance(of_record, dict) or not (isinstance(one, str | dict) or one is None):
-            raise Refused(400, f"attributes: {quoted(name)} is no text. Fix: write a string")
-        value = one if isinstance(one, str) else of_record.get("stringValue")
-        if value is not None and mask.MASK in value:
-            value = kept.get("stringValue") if isinstance(kept, dict) else None
-        if value is None and of_record.get("binaryValue") is not None:
-            found[name] = Attribute(str(of_record["dataType"]), base64.b64decode(of_record["binaryValue"]))
-        else:
-            found[name] = Attribute(str(of_record.get("dataType", "String")), str(value))
     return found
 
 

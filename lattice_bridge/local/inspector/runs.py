@@ -1,4 +1,4 @@
-"""What runs now: the execution environments, the active maps, the queues and the streams.
+"""The parts that run now: the execution environments, the active maps, the queues and the streams.
 
 Rule: looking changes nothing. No message is received, no counter moves, and each list has a limit. Only a redrive
 changes something, as a person asks for it.

@@ -7,7 +7,8 @@ Rules:
 * The page runs no script and loads nothing but the files beside it, whatever a request contained: see HEADERS.
 * What a reader has not read yet is bounded. An entry that changed twice meanwhile is sent once.
 
-Source: `docs/inspector.md` describes the API. WHATWG HTML §9.2 (event streams), CSP Level 3, Fetch Metadata.
+The API is the page's own, and may change with it.
+Source: WHATWG HTML §9.2 (event streams), CSP Level 3, W3C Fetch Metadata.
 """
 
 from __future__ import annotations
@@ -220,7 +221,9 @@ class Inspector:
             if match := re.fullmatch(pattern, request.path):
                 request.check_method(method)
                 return await handle(self, request, *match.groups())
-        raise Refused(404, f"{quoted(request.path)}: the inspector's API has no such path. Fix: see docs/inspector.md")
+        raise Refused(
+            404, f"{quoted(request.path)}: the inspector's API has no such path. Fix: open the inspector's page"
+        )
 
     async def _state(self, _request: _Request) -> Mapping[str, Any]:
         live = self._live
@@ -423,7 +426,7 @@ class _Request:
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
-            raise Refused(400, "body: not a JSON object. Fix: send one, as docs/inspector.md shows")
+            raise Refused(400, 'body: not a JSON object. Fix: send one, as in {"n": 1}')
         return found
 
 

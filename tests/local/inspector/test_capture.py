@@ -19,7 +19,7 @@ from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest, ReceivedRequest
 from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse
-from lattice_bridge.local.inspector.capture import MAX_LOG, Capture
+from lattice_bridge.local.inspector.capture import MAX_INVOCATIONS, MAX_LOG, Capture
 from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn, InvokeIn, RecordIn, RecordOut
 from lattice_bridge.local.inspector.timeline import Timeline
 from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Function, Service
@@ -229,6 +229,41 @@ def test_requests_at_the_same_time_are_kept_apart(stack: Stack) -> None:
         assert [one.payload for one in content(entry).invocations][1:] == [entry.id[1:].encode()]
 
 
+def test_invocation_that_could_belong_to_two_requests_is_an_entry_of_its_own(stack: Stack) -> None:
+    """Trap G2: a client may choose the trace id, so that another tenant's payload would be in its entry."""
+    for number in ("1", "2"):
+        stack.receives(id_=f"r{number}")
+        stack.capture.invoking(f"r{number}", "bridge", f"{ROOT};Parent=b;Sampled=0")
+        stack.begins(BRIDGE, f"b{number}")
+    stack.begins(ORDERS, "i1", tenant="blue")
+    assert [[one.request_id for one in content(entry).invocations] for entry in stack.entries] == [
+        ["b1"],
+        ["b2"],
+        ["i1"],
+    ]
+    assert (stack.entries[2].way, stack.entries[2].tenant) == ("invoke", "blue")
+
+
+def test_requests_with_one_root_are_kept_apart_by_their_parents(stack: Stack) -> None:
+    for number in ("1", "2"):
+        stack.receives(id_=f"r{number}")
+        stack.capture.invoking(f"r{number}", "bridge", f"{ROOT};Parent={number}")
+    stack.capture.invocation_began(BRIDGE, InvokeRequest("bridge", b"", trace_id=f"{ROOT};Parent=2"))
+    request = InvokeRequest("orders", b"2", trace_id=f"{ROOT};Parent=2")
+    stack.capture.invocation_began(ORDERS, request)
+    assert [len(content(entry).invocations) for entry in stack.entries] == [0, 2]
+
+
+def test_invocations_of_an_entry_are_bounded(stack: Stack) -> None:
+    stack.receives()
+    stack.capture.invoking("r1", "orders", ROOT)
+    for number in range(MAX_INVOCATIONS + 50):
+        large = stack.begins(ORDERS, f"i{number}", payload=bytes(MAX_LOG))
+        stack.capture.invocation_ended(large, DONE)
+    assert len(content(stack.entries[0]).invocations) == MAX_INVOCATIONS
+    assert stack.timeline.bytes > MAX_INVOCATIONS * MAX_LOG
+
+
 def test_line_that_another_function_prints_changes_no_entry(stack: Stack) -> None:
     stack.receives()
     stack.capture.invoking("r1", "bridge", ROOT)
@@ -397,13 +432,12 @@ def test_records_of_a_stream_have_their_checkpoint(stack: Stack) -> None:
     stack.capture.delivering(STREAM)
     outer = stack.begins(BRIDGE, "b1")
     stack.begins(ORDERS, "i1", payload=b'{"Records":[{"eventID":"shardId-0:12"}]}', tenant="blue")
-    stack.prints(
-        "bridge#1", RECORD | {"id": "11"}, RECORD | {"id": "12", "status": "failed", "reason": "backend_raised"}
-    )
+    failed = {"id": "12", "status": "failed", "reason": "backend_raised"}
+    stack.prints("bridge#1", *(RECORD | more for more in ({"id": "11"}, failed, {"id": "13"})))
     stack.capture.invocation_ended(outer, replace(DONE, environment="bridge#1"))
     stack.capture.delivered(StreamDelivery(STREAM, 20.0, 2, "12", retry_in=1.0))
     first, second, third = stack.entries
-    assert [entry.outcome for entry in stack.entries] == ["ok", "failed", "failed"]
+    assert [entry.outcome for entry in stack.entries] == ["ok", "failed", "ok"]  # the last one comes again
     assert [len(content(entry).invocations) for entry in stack.entries] == [1, 2, 1]
     assert (first.way, first.source, first.id) == ("stream", "clicks", "11")
     came_in = content(first).came_in

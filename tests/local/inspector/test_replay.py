@@ -21,6 +21,7 @@ from lattice_bridge.local.aws.lambda_service import InvokeRequest
 from lattice_bridge.local.aws.sqs.message import Attribute
 from lattice_bridge.local.front.exchange.http_message import HttpRequest
 from lattice_bridge.local.front.exchange.identities import Identity
+from lattice_bridge.local.inspector import mask
 from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn, InvokeIn, RecordIn
 from lattice_bridge.local.inspector.replay import Replay, edited
 from lattice_bridge.local.inspector.targets import Targets
@@ -333,12 +334,31 @@ def test_message_is_put_into_its_queue_again() -> None:
     entry = recorded("queue", sqs_record("hello", queue=queue.arn, **options))
     assert world.arriving(entry, None) == 2
     world.front.expected.clear()
-    changes = {"body": {"text": "bye"}, "attributes": {"tenant": "green"}, "group": "h"}
+    changes = {"body": {"text": "bye"}, "attributes": {"tenant": "green", "b": None, "new": "x"}, "group": "h"}
     assert world.arriving(entry, None, **changes) == 4
     first, second = (one.outgoing for one in queue.peek(limit=9))
     assert (first.body, first.group, first.sender_id) == ("hello", "g", f"{SHOP}:till")
     assert first.attributes == {"tenant": Attribute("String", "blue"), "b": Attribute("Binary", b"\xff")}
-    assert (second.body, second.group, second.attributes) == ("bye", "h", {"tenant": Attribute("String", "green")})
+    assert (second.body, second.group) == ("bye", "h")
+    assert second.attributes == {"tenant": Attribute("String", "green"), "new": Attribute("String", "x")}
+
+
+def test_record_may_be_edited_as_the_page_shows_it() -> None:
+    """With its masked values, which are the original's as long as they stay where they were."""
+    world = World()
+    queue = world.queues.create("orders")
+    body = json.dumps({"password": "hunter2-hunter2"})
+    entry = recorded("queue", sqs_record(body, queue=queue.arn, attributes={"tenant": "blue"}))
+    assert entry.content is not None
+    assert isinstance(entry.content.came_in, RecordIn)
+    shown = mask.body(entry.content.came_in.body)["text"]
+    assert "hunter2" not in shown
+    world.arriving(entry, None, body={"text": shown.replace('"blue"', '"green"')})
+    (message,) = (one.outgoing for one in queue.peek(limit=9))
+    assert (message.body, message.attributes) == (body, {"tenant": Attribute("String", "green")})
+    without = json.dumps({"eventSource": "aws:sqs", "body": 7})
+    with pytest.raises(Refused, match="body of the record is missing"):
+        world.arriving(entry, None, body={"text": without})
 
 
 def test_kinesis_record_is_put_into_its_stream_again() -> None:
@@ -356,6 +376,21 @@ def test_kinesis_record_is_put_into_its_stream_again() -> None:
     assert [(one["partitionKey"], one["data"]) for one in found] == [("k", "/w=="), ("other", "AAE=")]
 
 
+@pytest.mark.parametrize(
+    "kinesis_part", [{}, {"data": "=", "partitionKey": "k"}, {"data": "AA==", "partitionKey": 7}, {"data": 7}]
+)
+def test_malformed_record_is_refused(kinesis_part: dict[str, Any]) -> None:
+    world = World()
+    stream = world.streams.create(Wanted("clicks"))
+    content = {"eventSource": "aws:kinesis", "eventSourceARN": stream.arn, "kinesis": {"data": "", "partitionKey": "k"}}
+    with pytest.raises(Refused) as refused:
+        world.arriving(
+            recorded("stream", content), None, body={"text": json.dumps({**content, "kinesis": kinesis_part})}
+        )
+    assert refused.value.status == 400
+    assert not any(shard.after(0, 1) for shard in stream.shards())
+
+
 def test_event_is_put_into_its_bus_again() -> None:
     world = World()
     event = {"id": "1", "source": "shop", "detail-type": "placed", "detail": {"n": 1}, "resources": ["arn"]}
@@ -371,6 +406,10 @@ def test_event_is_put_into_its_bus_again() -> None:
     world.front.expected.clear()
     world.arriving(recorded("bus", event), "event", body={"text": '{"n": 2}'})
     assert json.loads(world.put[1].detail) == {"n": 2}
+    world.front.expected.clear()
+    whole = {**event, "source": "till", "detail": {"n": 3}}
+    world.arriving(recorded("bus", event), "event", body={"text": json.dumps(whole)})
+    assert (world.put[2].source, json.loads(world.put[2].detail)) == ("till", {"n": 3})
     world.refusal = EntryRefused("NotAuthorizedForSourceException", "Not authorized for the source.")
     with pytest.raises(Refused, match="Not authorized"):
         world.arriving(recorded("bus", event), "event")
@@ -398,7 +437,7 @@ def test_invocation_is_repeated_and_goes_on_after_the_answer() -> None:
     content = Content(InvokeIn("orders:live", b'{"n": 1}', tenant="blue"))
     entry = Entry("invoke", "", "orders", "id", 1.0, content=content)
     assert world.replay(entry) == 2
-    assert world.replay(entry, tenant="green", body={"text": '{"n": 2}'}) > 2
+    assert world.replay(entry, tenant="green", payload={"text": '{"n": 2}'}) > 2
     first, second = world.service.invoked
     assert (first.function, first.payload, first.tenant) == ("orders:live", b'{"n": 1}', "blue")
     assert (second.payload, second.tenant) == (b'{"n": 2}', "green")

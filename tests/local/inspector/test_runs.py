@@ -1,4 +1,4 @@
-"""What runs now: environments, maps, queues and streams."""
+"""The parts that run now: environments, maps, queues and streams."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ def test_other_queue_has_no_redrive() -> None:
     with pytest.raises(Refused, match="neither a dead-letter queue nor a quarantine") as refused:
         stored.view.redrive("orders")
     assert refused.value.status == 409
-    send(stored.dead, "sent here by somebody")
+    send(stored.dead, "sent here by a person")
     with pytest.raises(Refused, match="a message was sent here directly"):
         stored.view.redrive("dead")
     with pytest.raises(Refused, match="there are dead, orders, quarantine") as refused:
