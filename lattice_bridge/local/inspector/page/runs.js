@@ -160,6 +160,7 @@ function maps(found) {
 function allowed(tenants, registered) {
   const names = Array.isArray(tenants) ? tenants : String(tenants ?? "–").split(", ");
   const known = new Set(registered.map(({ id }) => id));
+  if (names.length === 1 && names[0] === "*") return "any registered tenant";
   if (!Array.isArray(tenants) && !names.every((name) => known.has(name))) return visible(names.join(", "));
   return h("span", { class: "chips" }, names.map((name) => tenantChip(name)));
 }
