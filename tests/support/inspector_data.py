@@ -415,11 +415,12 @@ def _environment(function: str, tenant: str | None, slot: int, state: str, calls
 
 
 def _map() -> Document:
-    rules: Sequence[tuple[str, str, str, str]] = (
-        ("blue-api", f"role blue-api of {ACCOUNT}", "blue", "source_vpc is vpc-0a1b2c3d4e5f60718"),
-        ("support", f"role support of {ACCOUNT}", "blue, green", ""),
-        ("edge", f"role edge-proxy of {ACCOUNT}", "any registered tenant", ""),
-        ("leaked", f"role leaked of {ACCOUNT}", "denied", ""),
+    rules: Sequence[tuple[str, str, list[str], str]] = (
+        ("blue-api", f"role blue-api of {ACCOUNT}", ["blue"], "vpc: vpc-0a1b2c3d4e5f60718"),
+        ("support", f"role support of {ACCOUNT}", ["blue", "green"], ""),
+        ("edge", f"role edge-proxy of {ACCOUNT}", ["*"], ""),
+        ("people", "anyone", ["acme-{tenant} in jwt.corp.tenant"], ""),
+        ("leaked", f"role leaked of {ACCOUNT}", [], ""),
     )
     return {
         "function": "bridge",
