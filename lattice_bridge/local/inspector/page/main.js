@@ -240,7 +240,7 @@ function fillSelect(select, all, found, label) {
 function firstRequest(state) {
   const identity = state.identities?.[0];
   const region = "us-east-1";
-  const signed = identity ? ` \\\n  --aws-sigv4 aws:amz:${region}:vpc-lattice-svcs \\\n  --user ${identity.access_key}:${identity.access_key.replace(/^LOCAL/, "").toLowerCase()}` : "";
+  const signed = identity ? ` \\\n  --aws-sigv4 aws:amz:${region}:vpc-lattice-svcs \\\n  -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' \\\n  --user ${identity.access_key}:${identity.access_key.replace(/^LOCAL/, "").toLowerCase()}` : "";
   const command = `curl${signed} \\\n  ${state.front ?? "http://127.0.0.1:8080"}/`;
   return [
     h("h2", {}, "Nothing came in yet"),
