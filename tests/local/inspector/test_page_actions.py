@@ -102,6 +102,7 @@ def test_binary_body_is_edited_as_hex(page: Page, sample: Sample) -> None:
 
 
 def test_record_is_put_again_with_another_body(page: Page, sample: Sample) -> None:
+    sample.is_late = True
     page.locator("#entry-10").click()
     page.get_by_role("button", name="Edit and replay").click()
     page.get_by_label("Record", exact=True).fill('{"order": 99}')

@@ -145,7 +145,8 @@ class App {
     const number = /^\d+$/.test(found.n) ? Number(found.n) : null;
     if (number === null) return;
     const entry = this.store.get(number);
-    const isEditing = byId("detail").querySelector("form") !== null;
+    // A form stays when its own entry changes. It does not stay when its replay arrives, after the answer to the form.
+    const isEditing = this.detail.entry?.n === number && byId("detail").querySelector("form") !== null;
     if (entry && entry !== this.detail.entry && !isEditing) {
       if (!this.detail.entry) this.timeline.select(number, { reveal: true });
       this.showChosen(found);
