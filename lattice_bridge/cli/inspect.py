@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.cli.files import MAP_HELP, MAX_EVENTS_BYTES, STDIN, base_option, read_input_text, read_map
+from lattice_bridge.cli.files import MAP_HELP, STDIN, base_option, read_input_text, read_map
 from lattice_bridge.config.regular_file import MIB, BadFile, read_regular_text
 from lattice_bridge.local.web.server import PortTaken
 
@@ -28,7 +28,10 @@ if TYPE_CHECKING:  # imported when the command runs: other commands do not wait 
 
 MAX_FILES: Final = 20_000
 """Files of a folder. `local --record` writes 2,000 into one."""
-MAX_FILE_BYTES: Final = 32 * MIB
+MAX_FOLDER_BYTES: Final = 256 * MIB
+MAX_EVENT_BYTES: Final = 32 * MIB
+MAX_LOG_BYTES: Final = 64 * MIB
+"""Bytes of a log, or of a file of events: some hundred thousand lines."""
 
 _EXPECTED: Final = ".expected.json"
 _EXAMPLES: Final = """\b
@@ -91,10 +94,10 @@ def _place(file: str) -> str:
 def _read(reader: FromFile, file: str) -> Shown:
     if file != STDIN and Path(file).is_dir():
         return reader.of_events(recorded(Path(file)))
-    return reader.of_text(read_input_text(file, MAX_EVENTS_BYTES))
+    return reader.of_text(read_input_text(file, MAX_LOG_BYTES))
 
 
-def recorded(folder: Path, max_files: int = MAX_FILES, max_bytes: int = MAX_EVENTS_BYTES) -> Iterator[Recorded]:
+def recorded(folder: Path, max_files: int = MAX_FILES, max_bytes: int = MAX_FOLDER_BYTES) -> Iterator[Recorded]:
     """The events of a folder, in the order of their names, each with what is beside it.
 
     Raises:
@@ -125,7 +128,7 @@ def recorded(folder: Path, max_files: int = MAX_FILES, max_bytes: int = MAX_EVEN
 def _document(path: Path) -> tuple[Any, int]:
     """The JSON in a file, and its size."""
     try:
-        text = read_regular_text(path, MAX_FILE_BYTES)
+        text = read_regular_text(path, MAX_EVENT_BYTES)
         return json.loads(text), len(text)
     except BadFile as error:
         raise click.UsageError(str(error)) from error

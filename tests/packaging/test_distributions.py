@@ -93,7 +93,7 @@ def test_sdist_contains_what_a_wheel_is_built_from(sdist: Path) -> None:
     assert kinds == {
         *(("events", ".json"), ("events", ".toml")),
         *(("lattice_bridge", ".py"), ("lattice_bridge", ".txt"), ("lattice_bridge", ".typed")),
-        ("lattice_bridge", ".mjs"),
+        *(("lattice_bridge", kind) for kind in (".mjs", ".html", ".css", ".js")),
         *(("lattice_bridge", Path(name).suffix) for name in PROJECT),
     }
     assert {f"lattice_bridge/project/{name}" for name in PROJECT} <= set(names)

@@ -139,6 +139,7 @@ def http_detail(
     reply = {"statusCode": entry["status"], "body": json.dumps(answer)}
     calls = [invocation("bridge", None, built, reply, began=0.6, ms=round(total - 1.1, 1), log=[_log_line(entry)])]
     steps = [_step("front", 0, total), _step("bridge", 0.6, total - 1.1)]
+    steps += [_step("bridge: parse", 0.6, 0.3), _step("bridge: decide", 0.9, 0.4)]
     if found["allowed"] and entry["function"]:
         log = [f"INFO\tlisting orders of {entry['tenant']}", f"INFO\t{ANSI} done"]
         began = 0.42 * total if cold else 2.1
@@ -414,11 +415,12 @@ def _environment(function: str, tenant: str | None, slot: int, state: str, calls
 
 
 def _map() -> Document:
-    rules: Sequence[tuple[str, str, str, str]] = (
-        ("blue-api", f"role blue-api of {ACCOUNT}", "blue", "source_vpc is vpc-0a1b2c3d4e5f60718"),
-        ("support", f"role support of {ACCOUNT}", "blue, green", ""),
-        ("edge", f"role edge-proxy of {ACCOUNT}", "any registered tenant", ""),
-        ("leaked", f"role leaked of {ACCOUNT}", "denied", ""),
+    rules: Sequence[tuple[str, str, list[str], str]] = (
+        ("blue-api", f"role blue-api of {ACCOUNT}", ["blue"], "vpc: vpc-0a1b2c3d4e5f60718"),
+        ("support", f"role support of {ACCOUNT}", ["blue", "green"], ""),
+        ("edge", f"role edge-proxy of {ACCOUNT}", ["*"], ""),
+        ("people", "anyone", ["acme-{tenant} in jwt.corp.tenant"], ""),
+        ("leaked", f"role leaked of {ACCOUNT}", [], ""),
     )
     return {
         "function": "bridge",

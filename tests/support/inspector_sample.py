@@ -32,7 +32,7 @@ AT_MOST: Final = 500
 
 
 class Sample:
-    """The entries, what was asked, and a running server."""
+    """The entries, what was asked, and a running server. If it `is_late`, a replay arrives after its answer."""
 
     def __init__(
         self, details: Iterable[data.Document] = (), *, mode: str = "live", port: int = 0, pace: float = 0.01
@@ -45,6 +45,7 @@ class Sample:
         self.asked: list[tuple[str, Any]] = []
         self.cleared: tuple[int, int] | None = None
         self.is_down = False
+        self.is_late = False
         self.token = TOKEN
         self.condition = threading.Condition()
         for one in details:
@@ -114,7 +115,10 @@ class Sample:
             event = v2(role("support"), headers={"x-tenant-id": given["tenant"]})
             answer = {"tenant": given["tenant"], "orders": []}
             fresh = data.http_detail(fresh["summary"], event, answer)
-        self.add(fresh)
+        if self.is_late:
+            threading.Timer(0.2, self.add, [fresh]).start()
+        else:
+            self.add(fresh)
         return {"n": n}
 
 

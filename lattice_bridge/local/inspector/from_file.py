@@ -8,19 +8,18 @@ from __future__ import annotations
 import heapq
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import count
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.events.recognise import source_of
 from lattice_bridge.events.record import Record
 from lattice_bridge.local.inspector.decision import of_event
 from lattice_bridge.local.inspector.entry import Content, Entry, Invoked, Outcome, RecordIn, Way
-from lattice_bridge.local.inspector.logged import caller_in_words, entry_of, seconds
+from lattice_bridge.local.inspector.logged import caller_in_words, entry_of, logged_at, seconds
 from lattice_bridge.local.inspector.mask import masked_target
 from lattice_bridge.local.inspector.timeline import MAX_ENTRIES, Timeline
 from lattice_bridge.message import Request
@@ -29,6 +28,8 @@ from lattice_bridge.review.line_document import is_another_outcome, of_line, of_
 from lattice_bridge.review.log_line import LogLine, request_lines
 from lattice_bridge.review.records import Sources
 from lattice_bridge.review.requests import parse_any
+
+Found = TypeVar("Found")
 
 NOTHING_DESCRIBED: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("principal", "session", "header", "vpc", "org", "service", "network", "x509_san_uri", "api")),
@@ -104,13 +105,13 @@ class FromFile:
         events = _events_in(text)
         if events is not None:
             return self.of_events(events)
-        found = self._shown((entry_of(line) for line in request_lines(text)), "log lines")
-        if not found.timeline.change:
+        latest = _latest(request_lines(text), logged_at)
+        if not latest.kept:
             raise BadContent(
                 "neither an event nor a log line of a request in it. Fix: give a folder of `local --record`, a file of "
                 'events, or the bridge\'s log: lines with "message": "request" or "record"'
             )
-        return found
+        return _shown([entry_of(line) for line in latest.kept], "log lines", latest.left_out)
 
     def of_events(self, events: Iterable[Recorded]) -> Shown:
         """The timeline of events.
@@ -118,23 +119,10 @@ class FromFile:
         Raises:
             BadContent: there is none.
         """
-        found = self._shown((entry for recorded in events for entry in self._of_event(recorded)), "events")
-        if not found.timeline.change:
+        latest = _latest((entry for recorded in events for entry in self._of_event(recorded)), lambda entry: entry.at)
+        if not latest.kept:
             raise BadContent("no event in it. Fix: give a folder of `local --record`, or a file of events")
-        return found
-
-    def _shown(self, entries: Iterable[Entry], kind: str) -> Shown:
-        numbers, total = count(), 0
-        latest: list[tuple[float, int, Entry]] = []
-        for total, entry in enumerate(entries, 1):  # noqa: B007 - the number of the last one
-            keep = heapq.heappush if len(latest) < MAX_ENTRIES else heapq.heappushpop
-            keep(latest, (entry.at, next(numbers), entry))
-        timeline = Timeline()
-        kept = [entry for _, _, entry in sorted(latest, key=lambda one: one[:2])]
-        for entry in kept:
-            timeline.add(entry)
-        times = [entry.at for entry in kept if entry.at]
-        return Shown(timeline, kind, total - len(kept), min(times, default=None), max(times, default=None))
+        return _shown(latest.kept, "events", latest.left_out)
 
     # ---- decisions ---------------------------------------------------------------------------------------------------
 
@@ -265,6 +253,31 @@ class FromFile:
         entry.tenant = document["tenant"]
         entry.reason = "ok" if document["allowed"] else document["reason"]
         entry.outcome = "ok" if document["allowed"] else "refused"
+
+
+class _Latest(NamedTuple, Generic[Found]):
+    """The last items by time, as many as a timeline keeps, and the number of those before them."""
+
+    kept: list[Found]
+    left_out: int
+
+
+def _latest(found: Iterable[Found], at: Callable[[Found], float]) -> _Latest[Found]:
+    latest: list[tuple[float, int, Found]] = []
+    total = 0
+    for total, one in enumerate(found, 1):
+        keep = heapq.heappush if len(latest) < MAX_ENTRIES else heapq.heappushpop
+        keep(latest, (at(one), total, one))
+    return _Latest([one for _, _, one in sorted(latest, key=lambda item: item[:2])], total - len(latest))
+
+
+def _shown(entries: Iterable[Entry], kind: str, left_out: int) -> Shown:
+    timeline, times = Timeline(), list[float]()
+    for entry in entries:
+        timeline.add(entry)
+        if entry.at:
+            times.append(entry.at)
+    return Shown(timeline, kind, left_out, min(times, default=None), max(times, default=None))
 
 
 def _events_in(text: str) -> Iterator[Recorded] | None:

@@ -40,10 +40,15 @@ _MAX_TEXT: Final = 2048
 """Characters of a value. The bridge itself writes 512 at most."""
 
 
+def logged_at(found: LogLine) -> float:
+    """When the bridge wrote a line, in seconds since the epoch; 0 if it does not contain that."""
+    return seconds(found.text("timestamp")) or 0.0
+
+
 def entry_of(found: LogLine) -> Entry:
     """The entry of a request or a record."""
     line = LogLine(_cleaned(found.fields))
-    at = seconds(line.text("timestamp")) or 0.0
+    at = logged_at(line)
     total = line.fields["milliseconds"].get("total")
     content = Content(text=line.text("detail"), line=line.fields)
     way, source = _logged_way(line)

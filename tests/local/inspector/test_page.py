@@ -314,10 +314,11 @@ def test_json_is_shown_as_it_came(shared: Page) -> None:
 
 def test_steps_are_bars_and_cold_starts_are_marked(shared: Page) -> None:
     shared.evaluate("location.hash = 'n=1'")
-    expect(shared.locator(".steps .step-name")).to_have_text(["front", "bridge", "cold start", "orders"])
+    expect(shared.locator(".steps .step-name")).to_have_text(["front", "bridge", "its steps", "cold start", "orders"])
     boxes = [bar.bounding_box() for bar in shared.locator(".bar-of").all()]
     assert all(outer["x"] <= inner["x"] for outer, inner in pairwise(boxes) if outer and inner)
     expect(shared.locator(".cold-bar")).to_have_count(1)
+    expect(shared.locator(".steps small")).to_have_text("parse 0.3 ms · decide 0.4 ms")
 
 
 @pytest.mark.parametrize("n", [16, 17])

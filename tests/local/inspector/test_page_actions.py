@@ -102,6 +102,7 @@ def test_binary_body_is_edited_as_hex(page: Page, sample: Sample) -> None:
 
 
 def test_record_is_put_again_with_another_body(page: Page, sample: Sample) -> None:
+    sample.is_late = True
     page.locator("#entry-10").click()
     page.get_by_role("button", name="Edit and replay").click()
     page.get_by_label("Record", exact=True).fill('{"order": 99}')
@@ -180,9 +181,12 @@ def test_map_shows_rules_tenants_and_the_faults_of_a_refused_change(page: Page) 
     expect(part).to_contain_text("The last change was refused")
     expect(part).to_contain_text("9f2c41d7e8b0")
     expect(part.locator("tbody tr").first).to_have_text(
-        "blue-apirole blue-api of 111122223333bluesource_vpc is vpc-0a1b2c3d4e5f607188"
+        "blue-apirole blue-api of 111122223333bluevpc: vpc-0a1b2c3d4e5f607188"
     )
     expect(part).to_contain_text("oldsuspended")
+    cells = [row.locator("td").nth(2).inner_text() for row in part.locator("tbody tr").all()]
+    assert cells[2:] == ["any registered tenant", "acme-{tenant} in jwt.corp.tenant", "none: it denies"]
+    expect(part.locator("tbody .tenant")).to_have_text(["blue", "blue", "green"])
 
 
 def test_quarantine_shows_messages_with_reasons_and_can_be_redriven(page: Page, sample: Sample) -> None:

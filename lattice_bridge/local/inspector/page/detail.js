@@ -161,15 +161,24 @@ function save({ text, name, also = null }) {
 
 // ---- the time of each step -----------------------------------------------------------------------------------------
 
+const INNER = "bridge: "; // the bridge's own steps share a row: most are shorter than a pixel
+
 function stepsView(detail) {
   const { steps, summary } = detail;
   if (!steps?.length) return "";
   const total = Math.max(summary.ms ?? 0, ...steps.map((one) => one.from + one.ms), 0.001);
+  const bar = (one) => h("span", { class: one.cold ? "bar-of cold-bar" : "bar-of", title: `${one.name} ${milliseconds(one.ms)}`, style: { "--from": `${(100 * one.from) / total}%`, "--long": `${(100 * one.ms) / total}%` } });
+  const inner = steps.filter((one) => one.name.startsWith(INNER));
   const rows = steps.map((one) => {
-    const track = h("span", { class: "track" }, h("span", { class: one.cold ? "bar-of cold-bar" : "bar-of", style: { "--from": `${(100 * one.from) / total}%`, "--long": `${(100 * one.ms) / total}%` } }));
-    return h("li", {}, h("span", { class: "step-name" }, visible(one.name), one.cold && !one.name.includes("cold") ? h("span", { class: "cold" }, "cold") : null), track, h("span", { class: "step-ms" }, milliseconds(one.ms)));
+    if (one.name.startsWith(INNER)) {
+      if (one !== inner[0]) return null;
+      const texts = inner.map(({ name, ms }) => `${visible(name.slice(INNER.length))} ${milliseconds(ms)}`);
+      return h("li", {}, h("span", { class: "step-name" }, "its steps"), h("span", { class: "track" }, inner.map(bar)), h("small", {}, texts.join(" · ")));
+    }
+    const tag = one.cold && !one.name.includes("cold") ? h("span", { class: "cold" }, "cold") : null;
+    return h("li", {}, h("span", { class: "step-name" }, visible(one.name), tag), h("span", { class: "track" }, bar(one)), h("span", { class: "step-ms" }, milliseconds(one.ms)));
   });
-  return h("ol", { class: "steps", "aria-label": `Time of each step, of ${milliseconds(total)}` }, rows);
+  return h("ol", { class: "steps", "aria-label": `Time of each step, of ${milliseconds(total)}` }, rows.filter(Boolean));
 }
 
 // ---- the tabs ------------------------------------------------------------------------------------------------------

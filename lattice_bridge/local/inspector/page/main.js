@@ -145,7 +145,8 @@ class App {
     const number = /^\d+$/.test(found.n) ? Number(found.n) : null;
     if (number === null) return;
     const entry = this.store.get(number);
-    const isEditing = byId("detail").querySelector("form") !== null;
+    // A form stays when its own entry changes. It does not stay when its replay arrives, after the answer to the form.
+    const isEditing = this.detail.entry?.n === number && byId("detail").querySelector("form") !== null;
     if (entry && entry !== this.detail.entry && !isEditing) {
       if (!this.detail.entry) this.timeline.select(number, { reveal: true });
       this.showChosen(found);
@@ -240,7 +241,7 @@ function fillSelect(select, all, found, label) {
 function firstRequest(state) {
   const identity = state.identities?.[0];
   const region = "us-east-1";
-  const signed = identity ? ` \\\n  --aws-sigv4 aws:amz:${region}:vpc-lattice-svcs \\\n  --user ${identity.access_key}:${identity.access_key.replace(/^LOCAL/, "").toLowerCase()}` : "";
+  const signed = identity ? ` \\\n  --aws-sigv4 aws:amz:${region}:vpc-lattice-svcs \\\n  -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' \\\n  --user ${identity.access_key}:${identity.access_key.replace(/^LOCAL/, "").toLowerCase()}` : "";
   const command = `curl${signed} \\\n  ${state.front ?? "http://127.0.0.1:8080"}/`;
   return [
     h("h2", {}, "Nothing came in yet"),

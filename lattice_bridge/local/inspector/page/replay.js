@@ -8,6 +8,7 @@
 import { bodyView } from "./body.js";
 import { count, h, milliseconds, outcomeOf, tenantChip, visible } from "./dom.js";
 
+const SIGNATURE = new Set(["authorization", "x-amz-date"]); // each request has its own
 const SAME = " same"; // no access key begins with a space
 const MAX_LINES = 3000; // the comparison of lines takes as many steps as the product of both numbers
 
@@ -146,7 +147,7 @@ export function comparison(detail, original, app) {
     ["request line", ...both.map(({ came_in: came }) => (came?.kind === "http" ? `${came.method} ${came.target}` : null))],
     ["signed by", ...both.map(({ came_in: came }) => came?.identity?.access_key ?? null)],
     ["group", ...both.map(({ came_in: came }) => came?.group ?? null)],
-    ...named(both.map(({ came_in: came }) => came?.headers ?? [])),
+    ...named(both.map(({ came_in: came }) => came?.headers ?? [])).map((row) => (SIGNATURE.has(row[0]) ? [...row, null, true] : row)),
     ["body", ...both.map(body), linesOf],
     ["Decision"],
     ["caller", ...decisions.map((one) => one?.caller ?? null)],

@@ -160,7 +160,9 @@ function maps(found) {
 function allowed(tenants, registered) {
   const names = Array.isArray(tenants) ? tenants : String(tenants ?? "–").split(", ");
   const known = new Set(registered.map(({ id }) => id));
-  if (!Array.isArray(tenants) && !names.every((name) => known.has(name))) return visible(names.join(", "));
+  if (names.length === 0) return "none: it denies";
+  if (names.length === 1 && names[0] === "*") return "any registered tenant";
+  if (!names.every((name) => known.has(name) || (Array.isArray(tenants) && !/[\s{}]/.test(name)))) return visible(names.join(", "));
   return h("span", { class: "chips" }, names.map((name) => tenantChip(name)));
 }
 
