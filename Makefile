@@ -25,7 +25,7 @@ help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/; s/\$$\$$/$$/' | sort | expand -t 12
 
 run: $(VENV)/local ## Serve template.yaml on this machine, on $$PORT (8080), until Ctrl-C
-	@exec $(BIN)/lattice-bridge local --parameter AuthType=NONE $(ARGS)
+	@exec $(BIN)/lattice-bridge local --inspect --parameter AuthType=NONE $(ARGS)
 
 test: check ## Run lint, types and all tests, on all processors: 11 min with two slow cores
 	@$(BIN)/python -m compileall -q lattice_bridge
@@ -52,7 +52,7 @@ check: $(VENV)/dev ## Run lint and types, and check the maps and the template of
 	@$(BIN)/lattice-bridge check examples/open.toml
 
 docs: $(VENV)/dev ## Write the tables in docs/ that come from the code and the tests
-	@LATTICE_BRIDGE_WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/test_docs.py tests/test_ways_in.py tests/formats/test_frameworks.py tests/formats/test_powertools_reads.py tests/test_log_samples.py tests/local/test_terminal_lines.py $(ARGS)
+	@LATTICE_BRIDGE_WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/test_docs.py tests/test_dashboard.py tests/test_ways_in.py tests/formats/test_frameworks.py tests/formats/test_powertools_reads.py tests/test_log_samples.py tests/local/test_terminal_lines.py tests/local/inspector/test_page_actions.py $(ARGS)
 
 fuzz: $(VENV)/dev ## Run 100,000 examples of the testing strategies against the bridge: 2 min with two slow cores, 5 at most
 	@$(BIN)/python -m fuzz $(ARGS)

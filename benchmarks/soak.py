@@ -84,7 +84,8 @@ def listening(arguments: Sequence[str], read: Callable[[IO[str]], None]) -> Iter
     command = [sys.executable, "-m", "lattice_bridge", "local", "--json-logs", "--port", "0", "--lambda-port", "0"]
     process = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    addresses = json.loads(process.stdout.readline())
+    lines = map(json.loads, iter(process.stdout.readline, ""))
+    addresses = next(line for line in lines if "front" in line)  # warnings may come first
     reader = threading.Thread(target=read, args=(process.stdout,))
     reader.start()
     try:

@@ -46,6 +46,7 @@ PLAINER: Final = {
 """Pattern, matched as whole words in any case → what to write instead."""
 
 LITERAL: Final[dict[tuple[str, str], str]] = {
+    ("tests/support/browser.py", "blank"): "the address of an empty page",
     ("lattice_bridge/testing/replies.py", "blanks"): "a text that the corpus in events/ contains",
 }
 """(files, words) → why the words are literal there."""

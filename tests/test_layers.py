@@ -63,7 +63,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "authorizer": {"authorize"},
     "__init__": {"bridge", "config", "errors", "formats", "message", "router", "tenancy"},
     # what is not deployed
-    "review": {"config", "errors", "events", "formats", "identity", "message", "router", "tenancy"},
+    "review": {"bridge", "config", "errors", "events", "formats", "identity", "message", "router", "tenancy"},
     "packaging": {"config", "errors", "identity"},
     "deployment/cloudformation": {"config"},
     "deployment/iam": set(),
@@ -98,7 +98,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "local/aws/event_bridge": {"events", "local/aws", "local/aws/sqs", "local/plan", "local/web"},
     "local/front/exchange": {
         *("config", "deployment/iam", "errors", "formats", "http", "identity", "message", "tenancy"),
-        *("local/aws", "local/bridge", "local/environments", "local/web"),
+        *("local/aws", "local/bridge", "local/environments", "local/plan", "local/web"),
     },
     "local/front/lattice": {
         *("formats", "http", "message"),
@@ -117,11 +117,16 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("events", "formats", "local/environments", "local/plan"),
         *("local/aws", "local/aws/dynamodb", "local/aws/event_bridge", "local/aws/kinesis", "local/aws/sqs"),
     },
+    "local/inspector": {
+        *("config", "errors", "events", "formats", "http", "identity", "message", "quarantine", "review", "tenancy"),
+        *("local/aws", "local/aws/event_bridge", "local/aws/kinesis", "local/aws/sqs", "local/bridge"),
+        *("local/environments", "local/front/exchange", "local/plan", "local/sources", "local/web", "version"),
+    },
     "local": {
         *("config", "deployment/cloudformation", "errors", "local/bridge", "local/code"),
         *("local/aws", "local/aws/dynamodb", "local/aws/event_bridge", "local/aws/kinesis", "local/aws/sqs"),
         *("local/environments", "local/front", "local/front/exchange", "local/plan", "local/plan/readers"),
-        *("local/sources", "local/web"),
+        *("local/inspector", "local/sources", "local/web"),
     },
     "testing/strategies": {
         *("config", "events", "formats", "http", "identity", "message"),
@@ -148,7 +153,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("config", "deployment/checks", "deployment/cloudformation", "deployment/doctor", "errors", "formats"),
         *("http", "identity", "local", "local/aws", "local/bridge", "local/code", "local/environments", "local/front"),
         *("local/front/apigateway", "local/front/exchange", "local/front/lattice", "local/plan", "local/plan/readers"),
-        *("local/aws/dynamodb", "local/web"),
+        *("local/aws/dynamodb", "local/inspector", "local/web"),
         *("bridge", "events", "message", "packaging", "review", "router", "tenancy", "testing", "version"),
     },
     "__main__": {"cli"},

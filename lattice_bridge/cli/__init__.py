@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COMMANDS: Final = {
     **{
         name: (name, name)
-        for name in ("check", "diff", "doctor", "event", "explain", "init", "local", "package", "token")
+        for name in ("check", "diff", "doctor", "event", "explain", "init", "inspect", "local", "package", "token")
     },
     "compile": ("compile", "compile_command"),
     "schema": ("schema", "schema_command"),

@@ -3,76 +3,38 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
-import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from lattice_bridge.bridge import check_service
 from lattice_bridge.cli import show
 from lattice_bridge.cli.event_file import read_event
-from lattice_bridge.cli.explain_record import UNREAD, claim_fact, evidence_facts, outcome_facts
-from lattice_bridge.cli.explain_record import described as of_record
+from lattice_bridge.cli.explain_record import claim_fact, evidence_facts, outcome_facts
 from lattice_bridge.cli.files import GivenMap, base_option, map_option, read_input_text, read_map
 from lattice_bridge.config.regular_file import MIB
-from lattice_bridge.config.tables.source_arns import SERVICES, is_bus, service_in
 from lattice_bridge.config.tenant_map import TenantMap
-from lattice_bridge.config.words import listed, nearest, quoted, suggestion
+from lattice_bridge.config.words import nearest, quoted, suggestion
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.events.recognise import source_of
-from lattice_bridge.events.record import BUS
 from lattice_bridge.events.sqs import parse_sender
-from lattice_bridge.identity.token import NO_TOKENS
-from lattice_bridge.message import BusEvent, Request, Sender
-from lattice_bridge.review.explain import Explanation, explain_request, key_in_words, ways_to
-from lattice_bridge.review.explain import explain as explain_subject
-from lattice_bridge.review.log_line import (
-    NO_CALLER,
-    NOT_LOGGED,
-    NOT_LOGGED_OF_RECORDS,
-    OF_DECISIONS,
-    LoggedCaller,
-    LogLine,
-    caller_in,
-    request_lines,
-)
-from lattice_bridge.review.map_tests import described_subject
-from lattice_bridge.review.near_misses import NOT_KNOWN, NearMiss, NearMisses, near_misses
-from lattice_bridge.review.records import RecordExplanation, Sources
-from lattice_bridge.review.requests import receive, status_of
-from lattice_bridge.review.token_misses import token_misses
-from lattice_bridge.router import is_permanent
-from lattice_bridge.tenancy.anchors import ANYONE
-from lattice_bridge.tenancy.subject import Subject, evidence_of
+from lattice_bridge.message import Sender
+from lattice_bridge.review.document import Document, Unexplained
+from lattice_bridge.review.explain import key_in_words, ways_to
+from lattice_bridge.review.line_document import is_another_outcome, of_line
+from lattice_bridge.review.log_line import NOT_LOGGED, NOT_LOGGED_OF_RECORDS, LogLine, request_lines
+from lattice_bridge.review.near_misses import NOT_KNOWN
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-
-Document = dict[str, Any]
-
-UNKNOWN: Final[Mapping[str, None]] = dict.fromkeys(
-    (
-        *("caller", "authenticated", "verified_by", "looked_for", "denied_by", "owner", "runner_up", "sources"),
-        *("header", "chosen_by", "allowed", "tenant", "reason", "detail", "status"),
-        *("near_misses", "near_misses_left_out", "record", "log", "missing"),
-    )
-)
-"""The keys of an explanation as JSON. Each explanation has all of them; what was not read is null."""
 _DRAWN: Final = 20
 """Records of an event that are shown on a terminal."""
 
 RECORDS: Final = "records"
 """The key of the explanations of an event with records."""
-
-OF_EVENTS: Final = ("event_account", "bus_source", "detail_type")
-OF_RECORDS: Final = ("source", "sender", *OF_EVENTS, "claim")
-"""The options that describe a record."""
 
 MAX_LOG_BYTES: Final = 64 * MIB
 """Bytes of a log: some hundred thousand lines."""
@@ -138,7 +100,7 @@ def explain(
     lists near misses: rules that almost fit the request. Of an event with records, each is explained. Exits with 0 if
     all of it is allowed, 1 if something is refused."""
     given = read_map(map_name, base)
-    tenant_map = given.load()
+    explainer, is_batch = given.explainer(), False
     described["claims"] = _claims(claims, given)
     described["authorizer"] = _authorizer(described, has_log=log is not None)
     described["sender"] = _sender(described["sender"])
@@ -149,17 +111,19 @@ def explain(
             "not exactly one thing to explain. Fix: give an event, or a caller by --principal, --claims or similar "
             "options, or a record by --source, or --log FILE"
         )
-    is_batch = False
-    if event is not None:
-        found = read_event(event)
-        is_batch = source_of(found) is not None
-        documents = _of_batch(found, tenant_map, given.sources) if is_batch else [_of_event(found, tenant_map, given)]
-    elif log is not None:
-        documents = [_of_log(_line(log, request_id), described, tenant_map, given.sources)]
-    else:
-        documents = [_of_description(described, tenant_map, given.sources)]
-    _print(documents, tenant_map.rules.header, is_batch=is_batch, as_json=as_json)
-    sys.exit(0 if all(one["allowed"] and not _is_another_outcome(one) for one in documents) else 1)
+    try:
+        if event is not None:
+            found = read_event(event)
+            is_batch = source_of(found) is not None
+            documents = explainer.of_batch(found) if is_batch else [explainer.of_event(found)]
+        elif log is not None:
+            documents = [of_line(_line(log, request_id), described, explainer)]
+        else:
+            documents = [explainer.of_description(described)]
+    except Unexplained as error:
+        raise click.UsageError(str(error)) from error
+    _print(documents, explainer.tenant_map.rules.header, is_batch=is_batch, as_json=as_json)
+    sys.exit(0 if all(one["allowed"] and not is_another_outcome(one) for one in documents) else 1)
 
 
 def _print(documents: list[Document], header: str, *, is_batch: bool, as_json: bool) -> None:
@@ -183,132 +147,6 @@ def _draw(documents: list[Document], header: str) -> None:
     if rest := documents[_DRAWN:]:
         refused = sum(not one["allowed"] for one in rest)
         show.draw("", f"and {show.counted(len(rest), 'more record')}, {refused} of them refused: --json lists all")
-
-
-def _of_description(
-    described: Mapping[str, Any], tenant_map: TenantMap, sources: Sources, unknown: frozenset[str] = frozenset()
-) -> Document:
-    of_record = {name: described[name] for name in OF_RECORDS}
-    described = {name: value for name, value in described.items() if name not in OF_RECORDS}
-    if any(of_record.values()):
-        return _of_described_record(of_record, described, tenant_map, sources, unknown)
-    try:
-        subject = described_subject(**described)
-    except BridgeError as refusal:
-        return _refused(refusal)
-    return _decided(explain_subject(subject, tenant_map.rules, tenant_map.find), tenant_map, unknown)
-
-
-def _of_described_record(
-    of_record: Mapping[str, Any],
-    of_request: Mapping[str, Any],
-    tenant_map: TenantMap,
-    sources: Sources,
-    unknown: frozenset[str],
-) -> Document:
-    source = of_record["source"]
-    others = [f"--{name.replace('_', '-')}" for name, value in of_request.items() if value]
-    if others:
-        fix = "write --claim instead" if others == ["--header"] else "leave one of the two out"
-        raise click.UsageError(f"{others[0]} is for a request, and a record has none. Fix: {fix}")
-    if source is None:
-        known = f", as in --source {next(iter(sources.by_arn))}" if sources.by_arn else ""
-        given = next(name for name, value in of_record.items() if value)
-        raise click.UsageError(f"{_flag(given)} needs the source of the record. Fix: add --source ARN{known}")
-    _check_evidence(source, of_record)
-    found = sources.by_arn.get(source)
-    if found is not None and found.claim is None and of_record["claim"] is not None:
-        raise click.UsageError(
-            "--claim is never read: the [[event_source]] with this ARN has no claim. Fix: leave it out, or write claim "
-            "in the map"
-        )
-    bus_event = BusEvent(*(of_record[name] or "" for name in OF_EVENTS)) if is_bus(source) else None
-    explained = sources.describe(
-        source, of_record["sender"], of_record["claim"], tenant_map.rules, tenant_map.find, bus_event=bus_event
-    )
-    return _of_record(explained, tenant_map, sources, unknown)
-
-
-def _check_evidence(source: str, of_record: Mapping[str, Any]) -> None:
-    """Refuses evidence that the records of a source do not have."""
-    service = service_in(source)
-    for name in ("sender", *OF_EVENTS):
-        owner = "sqs" if name == "sender" else BUS
-        if of_record[name] is not None and service not in (None, owner):
-            what = (
-                f"{_flag(name)} is for a record of {SERVICES[owner].source}, and --source is {SERVICES[service].source}"
-            )
-            raise click.UsageError(f"{what}. Fix: leave it out")
-    account = of_record["event_account"]
-    if account is not None and re.fullmatch("[0-9]{12}", account) is None:
-        raise click.UsageError(f"--event-account: {quoted(account)} is not an account. Fix: write its 12 digits")
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _of_batch(event: Any, tenant_map: TenantMap, sources: Sources) -> list[Document]:
-    try:
-        batch = sources.batch_in(event)
-    except BridgeError as refusal:
-        unread = {**UNREAD, "outcome": "raised", "permanent": is_permanent(refusal)}
-        return [{**_refused(refusal), "status": None, "record": unread}]
-    explained = sources.explain_batch(batch, tenant_map.rules, tenant_map.find)
-    return [_of_record(one, tenant_map, sources) for one in explained]
-
-
-def _of_record(
-    explained: RecordExplanation, tenant_map: TenantMap, sources: Sources, unknown: frozenset[str] = frozenset()
-) -> Document:
-    document = {**UNKNOWN, "allowed": False, **_near(NearMisses())}
-    if explained.explanation is not None:
-        document = _decided(explained.explanation, tenant_map, unknown)
-    elif explained.source is None:
-        document |= _near(sources.near(explained.record.source))
-    if (fault := explained.fault) is not None:
-        document |= {"allowed": False, "tenant": None, "reason": fault.reason, "detail": fault.detail or None}
-    of_requests = dict.fromkeys(("caller", "authenticated", "verified_by", "header", "status"))
-    return {**document, **of_requests, "record": of_record(explained)}
-
-
-def _of_event(found: Any, tenant_map: TenantMap, given: GivenMap) -> Document:
-    enabled = given.enabled
-    request: Request | None = None
-    try:
-        request = receive(found, enabled)
-        check_service(request, enabled.services)
-        tokens = tenant_map.tokens_of(request)
-    except BridgeError as refusal:  # before any rule was read
-        refused = {**_refused(refusal), "status": status_of(refusal, found)}
-        if request is None:
-            return refused
-        known = {**_caller(evidence_of(request, NO_TOKENS)), "header": _header_in(request, tenant_map)}
-        return {
-            **refused,
-            **known,
-            **_near(NearMisses(_before_rules(request, refusal, tenant_map, enabled.services))),
-        }
-    explanation = explain_request(request, tenant_map.rules, tokens, tenant_map.find)
-    document = _decided(explanation, tenant_map)
-    denied = explanation.decision.refusal
-    return document if denied is None else {**document, "status": status_of(denied, found)}
-
-
-def _before_rules(
-    request: Request, refusal: BridgeError, tenant_map: TenantMap, services: frozenset[str]
-) -> tuple[NearMiss, ...]:
-    """The near misses of a request for which no rule was read."""
-    if refusal.reason == "token_invalid":
-        return token_misses(request, tenant_map.issuers, refusal, time.time())
-    if refusal.reason == "service_not_allowed":
-        text, actual = "service is not in [lattice] services", request.service_arn or "absent"
-        return (NearMiss("service", text, None, " or ".join(sorted(services)), actual),)
-    return ()
-
-
-def _header_in(request: Request, tenant_map: TenantMap) -> str | None:
-    return next((value for name, value in request.headers if name == tenant_map.rules.header), None)
 
 
 def _claims(claims: tuple[str, ...], given: GivenMap) -> dict[str, dict[str, Any]]:
@@ -389,159 +227,6 @@ def _ids(lines: list[LogLine]) -> str:
     ids = list(dict.fromkeys((line.id or "-")[:64] for line in reversed(lines)))
     more = f", and {len(ids) - _IDS_SHOWN} more" if len(ids) > _IDS_SHOWN else ""
     return f"{', '.join(ids[:_IDS_SHOWN])}{more}"
-
-
-def _of_log(line: LogLine, described: dict[str, Any], tenant_map: TenantMap, sources: Sources) -> Document:
-    """Explains a line with what it contains, and what the options add."""
-    if line.is_of_record:
-        return _of_record_log(line, described, tenant_map, sources)
-    logged = _caller_of(line, described, tenant_map)
-    has_session = described["principal"] is None and logged.has_session
-    described = {
-        **described,
-        "api": described["api"] or line.text("api"),
-        "principal": described["principal"] or logged.principal,
-        "claims": {**logged.claims, **described["claims"]},
-    }
-    missing = _missing(described, logged, has_session=has_session)
-    document = _of_description(described, tenant_map, sources, frozenset(missing))
-    return {**document, "log": _logged_fields(line, tenant_map), "missing": missing}
-
-
-def _of_record_log(line: LogLine, described: dict[str, Any], tenant_map: TenantMap, sources: Sources) -> Document:
-    """Explains the line of a record. It contains the name of its source, and of a refused one the sender without its
-    session, or the account of an event. It contains neither the claim, nor what the publisher says of an event."""
-    name = line.text("source") or ""
-    arns = [described["source"]] if described["source"] else sources.named(name)
-    if len(arns) != 1:
-        which = f"{len(arns)} event sources are" if arns else "no event source is"
-        fix = f"add --source ARN{f': {listed(arns)}' if arns else ''}"
-        raise click.UsageError(f"the line's source is {quoted(name)}, and {which} of this name. Fix: {fix}")
-    described = {**described, "source": arns[0]}
-    if is_bus(arns[0]):
-        described["event_account"] = described["event_account"] or line.text("callerKey")
-    sender = described["sender"] or (None if is_bus(arns[0]) else _logged_sender(line))
-    described["sender"] = sender
-    source = sources.by_arn.get(arns[0])
-    is_unknown = sender is None or _has_rule_for_a_session(sender, tenant_map)
-    missing = ["sender"] if is_unknown and service_in(arns[0]) == "sqs" else []
-    missing += [name for name in OF_EVENTS if is_bus(arns[0]) and described[name] is None]
-    missing += ["record_claim"] if source and source.claim and described["claim"] is None else []
-    document = _of_description(described, tenant_map, sources, frozenset(missing))
-    document["record"] |= {"id": line.text("id")}
-    if "record_claim" in missing and document["reason"] == "claim_missing":  # of this explanation, not of the record
-        document["detail"] = "the line does not contain the tenant that the record asks for"
-        document["record"] |= {"fix": "add --claim, with what the record asks for"}
-    return {**document, "log": _logged_fields(line, tenant_map), "missing": missing}
-
-
-def _logged_sender(line: LogLine) -> Sender | None:
-    return parse_sender(line.text("callerKey") or "")
-
-
-def _has_rule_for_a_session(sender: Sender, tenant_map: TenantMap) -> bool:
-    """Whether the session, which is not known, decides which rule is for the sender."""
-    rules = tenant_map.rules
-    keys = (*rules.owners, *rules.denials) if sender.session is None else ()
-    return any(key[:2] == ("sender-session", sender.id) for key in keys)
-
-
-def _logged_fields(line: LogLine, tenant_map: TenantMap) -> Document:
-    fields = ("requestId", "timestamp", "method", "path", "status", "reason", "detail", "rule", "callerKey", "map")
-    known = {name: line.fields.get(name) for name in fields}
-    same_map = tenant_map.sha256 is not None and line.text("map") == tenant_map.sha256
-    return {**known, "same_map": same_map}
-
-
-def _caller_of(line: LogLine, described: Mapping[str, Any], tenant_map: TenantMap) -> LoggedCaller:
-    """The caller in a line. A line without one is about an unauthenticated caller if the map allows such a caller, or
-    if the caller was asked for a credential."""
-    key, is_described = line.text("callerKey"), bool(described["principal"] or described["claims"])
-    if key is None:
-        if not is_described and line.fields.get("status") != 401 and ANYONE not in tenant_map.rules.owners:
-            raise click.UsageError(
-                "the line has no callerKey: its caller was not known or not refused. Fix: add --principal or --claims"
-            )
-        return NO_CALLER
-    logged = caller_in(key)
-    if (logged is None or not logged.is_whole) and not described["principal"]:
-        what = "cannot be read" if logged is None else "does not contain the federated user's name"
-        raise click.UsageError(f"the line's callerKey {what}. Fix: add --principal with the whole ARN")
-    return logged or NO_CALLER
-
-
-def _missing(described: Mapping[str, Any], logged: LoggedCaller, *, has_session: bool) -> list[str]:
-    """The facts that neither the line nor an option contains. A caller without a token has no claims."""
-    known = {"session"} if has_session or described["principal"] is None else set()
-    known |= set() if logged.has_authorizer else {"authorizer"}
-    known |= set() if logged.has_certificate else {"client_cert"}
-    known |= {name for name in NOT_LOGGED if described.get(name)}
-    stated = [claims for claims in described["claims"].values() if claims.keys() - {"sub"}]
-    if stated or not described["claims"]:
-        known.add("claim")
-    return [name for name in NOT_LOGGED if name not in known]
-
-
-def _is_another_outcome(document: Document) -> bool:
-    """Whether this very map refused the line's request, so that a fact that the line lacks was the reason. With other
-    statuses, the refusal came after the decision."""
-    log = document["log"]
-    if log is None or not log["same_map"]:
-        return False
-    return log["reason"] in OF_DECISIONS if document["record"] is not None else log["status"] in (400, 401, 403)
-
-
-# ---- for machines ---------------------------------------------------------------------------------------------------
-
-
-def _decided(explanation: Explanation, tenant_map: TenantMap, unknown: frozenset[str] = frozenset()) -> Document:
-    decision = explanation.decision
-    keys = {rule: key_in_words(key) for key, rule in explanation.keys}
-    return {
-        **UNKNOWN,
-        **_caller(explanation.subject),
-        "looked_for": [{"key": key_in_words(key), "rule": rule} for key, rule in explanation.keys],
-        "denied_by": explanation.denied_by,
-        "owner": explanation.sources[0][0] if explanation.sources else None,
-        "runner_up": explanation.next_rule,
-        "sources": [{"key": keys[rule], "rule": rule, "allows": allows} for rule, allows in explanation.sources],
-        "header": explanation.header,
-        "chosen_by": decision.chosen_by,
-        "allowed": decision.allowed,
-        "tenant": decision.tenant,
-        "reason": decision.reason,
-        "detail": decision.refusal.detail if decision.refusal else None,
-        "status": decision.status,
-        **_near(near_misses(explanation, tenant_map.rules, unknown)),
-    }
-
-
-def _near(found: NearMisses) -> Document:
-    return {"near_misses": [asdict(miss) for miss in found.found], "near_misses_left_out": found.left_out}
-
-
-def _refused(refusal: BridgeError, known: Mapping[str, Any] = UNKNOWN) -> Document:
-    outcome = {"allowed": False, "reason": refusal.reason, "detail": refusal.detail or None, "status": refusal.status}
-    return {**UNKNOWN, **known, **outcome}
-
-
-def _caller(subject: Subject) -> Document:
-    caller = subject.caller
-    return {
-        "caller": caller.principal,
-        "authenticated": caller.authenticated,
-        "verified_by": list(_verified_by(subject)),
-    }
-
-
-def _verified_by(subject: Subject) -> Iterator[str]:
-    """What vouches for the caller beside an IAM signature. Neither claims nor values of an authorizer are shown."""
-    yield from (f"a token of {issuer}" for issuer in subject.tokens)
-    if subject.authorizer is not None:
-        kind = "a token's claims" if subject.authorizer.claims is not None else "a Lambda authorizer's values"
-        yield f"the authorizer of the API {subject.api_id} ({kind})"
-    if subject.client_cert is not None:
-        yield f"the client certificate {subject.client_cert}"
 
 
 # ---- for people -----------------------------------------------------------------------------------------------------
@@ -642,7 +327,7 @@ def _header(value: str | None, name: str) -> show.Cell:
 def _outcome(document: Document) -> show.Cell:
     if not document["allowed"]:
         return f"refused: {document['reason']}", "bold red"
-    if _is_another_outcome(document):
+    if is_another_outcome(document):
         return (
             f"with this alone it would run as {document['tenant']}: the line lacks the fact that decided",
             "bold yellow",
@@ -653,7 +338,7 @@ def _outcome(document: Document) -> show.Cell:
 
 
 def _seen(document: Document) -> show.Cell:
-    if _is_another_outcome(document):
+    if is_another_outcome(document):
         document = {**document, "allowed": False, "status": document["log"]["status"]}
     return (
         "the backend's answer" if document["allowed"] else f"{document['status']}, with the same body for every reason"

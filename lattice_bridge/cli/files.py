@@ -24,6 +24,7 @@ from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import Fault, InvalidMap
 from lattice_bridge.formats.recognise import Enabled
+from lattice_bridge.review.document import Explainer
 from lattice_bridge.review.records import Sources
 
 MAX_EVENTS_BYTES: Final = 256 * MIB
@@ -132,6 +133,10 @@ class GivenMap:
             for fault in error.found:
                 show.say_error(located_line(self.name, fault.line or 1, fault.column or 1, "error", fault.text))
             sys.exit(1)
+
+    def explainer(self) -> Explainer:
+        """Explains by the map, which is loaded as in `load`."""
+        return Explainer(self.load(), self.enabled, self.sources)
 
     def _loaded(self) -> TenantMap:
         faults: list[Fault] = []

@@ -42,7 +42,7 @@ from lattice_bridge.local.local_file import BadLocalFile
 from lattice_bridge.local.log_writer import LogWriter, WarningHandler
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import Plan
-from lattice_bridge.local.stack import AWS_PORT, Options, Stack, serve
+from lattice_bridge.local.stack import AWS_PORT, INSPECTOR_PORT, Options, Stack, serve
 from lattice_bridge.local.web.server import PortTaken
 
 PASSED_THROUGH: Final = (
@@ -146,6 +146,12 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
     metavar="DIR",
     help="Write the event and the reply of each request into DIR, without credentials.",
 )
+@click.option(
+    "--inspect",
+    is_flag=True,
+    help=f"Show in a browser what happens: requests, records, decisions and replay. The port is {INSPECTOR_PORT}, or a "
+    "free one if that is in use.",
+)
 @click.option("--no-install", is_flag=True, help="Do not install the packages that functions list.")
 @click.option(
     "--reload", is_flag=True, help="Follow changes of code, packages, template, local.toml, identities and maps."
@@ -169,6 +175,7 @@ def local(
     as_json: bool,
     strict: bool,
     passthrough: bool,
+    inspect: bool,
     **options: Any,
 ) -> None:
     """Run a SAM or CloudFormation template on this machine. The stack serves its VPC Lattice services, APIs, load
@@ -190,7 +197,8 @@ def local(
         for fault in (*not_run(definition.plan), *faults):
             show.say_fault(fault)
         click.get_current_context().exit(2 if refused else 0)
-    chosen = Options(**options, own_credentials=_own_credentials() if passthrough else None)
+    own = _own_credentials() if passthrough else None
+    chosen = Options(**options, own_credentials=own, inspect=INSPECTOR_PORT if inspect else None)
     _run(definition, read, chosen, notes, faults, install=not no_install, json_logs=json_logs)
 
 
@@ -317,7 +325,8 @@ async def _serve(
             log.warning(PASSED_THROUGH)
         if json_logs:
             # `lambda` was the only name before the endpoint had other services.
-            log.info("listening", front=stack.front_url, aws=stack.aws_url, **{"lambda": stack.aws_url})
+            urls = {"front": stack.front_url, "aws": stack.aws_url, "lambda": stack.aws_url}
+            log.info("listening", **urls, **({"inspector": stack.inspector_url} if stack.inspector_url else {}))
             _log_faults(definition.plan, log, faults)
         else:
             _print_summary(definition, stack, log, faults)
@@ -362,7 +371,8 @@ def _print_summary(definition: Definition, stack: Stack, log: LogWriter, faults:
     for line in commands(definition, stack.front_url, stack.aws_url):
         log.info(line)
     _log_faults(definition.plan, log, faults)
-    for line in ([""] if faults or definition.plan.not_run else []) + addresses(stack.front_url, stack.aws_url):
+    urls = addresses(stack.front_url, stack.aws_url, stack.inspector_url)
+    for line in ([""] if faults or definition.plan.not_run else []) + urls:
         log.info(line)
 
 

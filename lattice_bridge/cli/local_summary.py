@@ -182,9 +182,13 @@ def left_out_in_short(plan: Plan) -> list[str]:
     return [f"{parts} not emulated; `lattice-bridge local --plan` lists {'it' if count == 1 else 'them'}.", ""]
 
 
-def addresses(front_url: str, aws_url: str) -> list[str]:
-    """Returns the last lines: where the stack listens. The front's URL is the last word that a person needs."""
-    return [f"AWS endpoint  {aws_url}", f"HTTP front    {front_url}  (Ctrl-C stops the stack)"]
+def addresses(front_url: str, aws_url: str, inspector_url: str | None = None) -> list[str]:
+    """Returns the last lines: where the stack listens. The front's URL is the last word that a person needs.
+
+    That of the inspector has its token: a person who reads the terminal may open the page.
+    """
+    inspector = [f"Inspector     {inspector_url}"] if inspector_url else []
+    return [f"AWS endpoint  {aws_url}", *inspector, f"HTTP front    {front_url}  (Ctrl-C stops the stack)"]
 
 
 def _target(route: Route) -> str:

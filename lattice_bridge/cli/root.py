@@ -12,6 +12,7 @@ from lattice_bridge.cli.event import event
 from lattice_bridge.cli.explain import explain, who
 from lattice_bridge.cli.group import CONTEXT, SafeGroup
 from lattice_bridge.cli.init import init
+from lattice_bridge.cli.inspect import inspect
 from lattice_bridge.cli.local import local
 from lattice_bridge.cli.package import package
 from lattice_bridge.cli.schema import schema_command
@@ -33,5 +34,5 @@ def root() -> None:
 
 for command in (check, compile_command, diff, doctor, event, explain):
     root.add_command(command)
-for command in (init, local, package, schema_command, token, who):
+for command in (init, inspect, local, package, schema_command, token, who):
     root.add_command(command)

@@ -170,13 +170,18 @@ class TenantMap:
             return Decision(refusal=refusal)
         return decide(subject, self.rules, self.find)
 
-    def tokens_of(self, request: Request) -> Tokens:
+    def tokens_of(self, request: Request, now: float | None = None) -> Tokens:
         """The request's tokens, verified.
+
+        Args:
+            request: whose headers have them.
+            now: seconds since the epoch at which they must be valid, to explain a request of the past; None for the
+                clock's.
 
         Raises:
             BridgeError: a token does not verify, or its issuer's keys are not available.
         """
-        return NO_TOKENS if self._token_reader is None else self._token_reader.tokens_in(request.header)
+        return NO_TOKENS if self._token_reader is None else self._token_reader.tokens_in(request.header, now)
 
 
 def _check_key_files(settings: MapSettings, folder: Path) -> None:

@@ -422,11 +422,12 @@ class TokenReader:
         """The issuers whose tokens are accepted."""
         return tuple(cache.issuer for caches in self._by_header.values() for cache in caches)
 
-    def tokens_in(self, header: Callable[[str], str | None]) -> Tokens:
+    def tokens_in(self, header: Callable[[str], str | None], now: float | None = None) -> Tokens:
         """The tokens in a request's headers, verified.
 
         Args:
             header: gives the value of a header that may occur once, or None, as `Request.header` does.
+            now: seconds since the epoch; None for the clock's.
 
         Raises:
             BadRequest: a token's header occurs twice.
@@ -440,14 +441,13 @@ class TokenReader:
             if token is None and value is not None and name != "authorization":
                 raise _refusal("the header contains an AWS signature instead of a token")
             if token is not None:
-                issuer, claims = self._verified(token, candidates)
+                issuer, claims = self._verified(token, candidates, self._clock() if now is None else now)
                 found[issuer] = claims
         return found or NO_TOKENS
 
-    def _verified(self, token: str, candidates: list[VerifiedTokenCache]) -> tuple[str, Claims]:
+    def _verified(self, token: str, candidates: list[VerifiedTokenCache], now: float) -> tuple[str, Claims]:
         """The first issuer that accepts the token. No second one would: a map has each `iss` once."""
         refusal = _refusal("no issuer uses the header")
-        now = self._clock()
         for candidate in candidates:
             try:
                 return candidate.issuer.name, candidate.verify(token, now)

@@ -17,6 +17,7 @@ aws            the AWS endpoint: signatures, Lambda's API and its service (check
 sources        event source mappings: they poll queues, and invoke functions with batches of messages; the
                destinations that receive the records of asynchronous invocations
 front          the ways in: `front/exchange` is what all share (callers, recordings), then `lattice`, `apigateway`
+inspector      what happened to each request and record, for a page in the browser: a timeline, and each entry in detail
 
 `stack` starts and stops all of it, and `log_writer` writes the log.
 """

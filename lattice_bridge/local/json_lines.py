@@ -7,14 +7,14 @@ it, and not a string that contains JSON.
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Iterator
-from typing import Any, Final, NoReturn
+from typing import Any
 
 from lattice_bridge.local.aws.async_invokes import Try
 from lattice_bridge.local.aws.event_bridge.deliveries import Delivery as EventDelivery
 from lattice_bridge.local.aws.event_bridge.deliveries import Event
+from lattice_bridge.local.bridge.log_lines import json_object
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.sources.delivery import Batch, Delivery, StreamBatch, StreamDelivery
 from lattice_bridge.local.web.admission import refusal_line
@@ -135,46 +135,9 @@ def _facts(event: Event) -> dict[str, str]:
     return {"id": event.id, "bus": event.bus, "source": event.source, "detailType": event.detail_type}
 
 
-def json_object(line: str) -> dict[str, Any] | None:
-    """Parses a line that is one JSON object; None for any other line, and for an object with a name twice.
-
-    >>> json_object('{"a": 1}'), json_object('{"a": NaN}'), json_object("[1]")
-    ({'a': 1}, None, None)
-    """
-    found = _object_in(line)
-    return None if found is None else found[0]
-
-
 def _object_in(line: str) -> tuple[dict[str, Any], str] | None:
     """The object of a line, and its JSON in ASCII and without a line break: as it is, if it is that already."""
-    if not line.startswith("{"):
+    found = json_object(line)
+    if found is None:
         return None
-    try:
-        found: dict[str, Any] = _STRICT.decode(line)
-        return found, line if line.isascii() and line.isprintable() else json.dumps(found)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(number: str) -> float:
-    """A number with a fraction or an exponent. 1e999 would become infinity, which JSON cannot express."""
-    found = float(number)
-    if found in (math.inf, -math.inf):
-        raise ValueError(f"{number} is too large")
-    return found
-
-
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name occurs twice")
-    return found
-
-
-_STRICT: Final = json.JSONDecoder(
-    parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_without_repetition
-)
+    return found, line if line.isascii() and line.isprintable() else json.dumps(found)

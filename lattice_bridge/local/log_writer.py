@@ -19,8 +19,11 @@ from typing import Final, TextIO
 from lattice_bridge.local.aws.async_invokes import Try
 from lattice_bridge.local.aws.event_bridge.deliveries import Delivery as EventDelivery
 from lattice_bridge.local.aws.event_bridge.deliveries import Event
+from lattice_bridge.local.aws.lambda_service import InvokeRequest
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
+from lattice_bridge.local.inspector.observer import StackObserver
 from lattice_bridge.local.json_lines import JsonLines
+from lattice_bridge.local.plan.model import Function
 from lattice_bridge.local.sources.delivery import Batch, Delivery, StreamBatch, StreamDelivery
 from lattice_bridge.local.terminal_lines import TerminalLines
 
@@ -54,7 +57,7 @@ class WarningHandler(logging.Handler):
         self._log.warning(f"{source}{record.getMessage().strip()}{cause}")
 
 
-class LogWriter:
+class LogWriter(StackObserver):
     """Writes lines from any thread. It observes requests of the front, batches of queues, asynchronous invocations, and
     events of buses.
 
@@ -84,9 +87,10 @@ class LogWriter:
         """Takes a request that the front passes to a target."""
         self._form.invoking(request_id, function, trace_id)
 
-    def invoked(self, function: str, trace_id: str) -> None:
-        """Takes an invocation, with the trace id that its caller sent."""
-        self._form.invoked(function, trace_id)
+    def invocation_began(self, function: Function, request: InvokeRequest) -> None:
+        """Takes an invocation."""
+        if request.trace_id is not None:
+            self._form.invoked(function.name, request.trace_id)
 
     def answered(self, request: AnsweredRequest) -> None:
         """Writes a request of the front."""

@@ -6,8 +6,9 @@ Rule: a new template, map or list of identities is active as a whole, or the old
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -85,6 +86,21 @@ class AwsResources:
         self.buses.replace(plan.event_buses, plan.event_rules)
 
 
+@dataclass(slots=True)
+class Active:
+    """The definition that is served now.
+
+    Attributes:
+        definition: as it was read.
+        since: seconds since the epoch.
+        faults: of a changed one that does not load; none if the last one has loaded.
+    """
+
+    definition: Definition
+    since: float = field(default_factory=time.time)
+    faults: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Served:
     """Everything that serves the definition, and has to be replaced with it.
@@ -98,6 +114,7 @@ class Served:
         names: the host names that the front's server admits.
         aws: the keys, the queues, the streams, the tables and the mappings of the AWS endpoint.
         log: for the developer.
+        active: the definition.
     """
 
     preparation: Preparation
@@ -108,13 +125,15 @@ class Served:
     names: set[str]
     aws: AwsResources
     log: LogWriter
+    active: Active
 
-    async def follow(self, definition: Definition, read: Callable[[], Definition] | None) -> None:
+    async def follow(self, read: Callable[[], Definition] | None) -> None:
         """Replaces the definition after its files have changed, until cancelled.
 
         Without `read`, only the bridges' copies of their configurations follow (`bridge.trust`), as bridges follow
         their configuration without the stack.
         """
+        definition = self.active.definition
         active = seen = _states(definition.files)
         while True:
             await asyncio.sleep(FOLLOW_SECONDS)
@@ -130,6 +149,7 @@ class Served:
                 count = await self.replace(found)
             except DoesNotLoad as error:
                 active = _extended(active, (*definition.files, *error.files))  # before a person is asked to change one
+                self.active.faults = tuple(str(error).splitlines())
                 text = f"changed: {_listed(changed)}; it does not load, so {error.consequence}: {error}"
                 for line in text.splitlines():  # pip's messages have several
                     self.log.warning(line)
@@ -157,6 +177,9 @@ class Served:
         self.front.plan, self.front.identities = plan, definition.identities
         self.names.clear()
         self.names.update(names_of(plan))
+        if definition is not self.active.definition:
+            self.active.definition, self.active.since = definition, time.time()
+        self.active.faults = ()
         return self.environments.mark_stale(stale | copied)
 
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from lattice_bridge.deployment.cloudformation.values import ACCOUNT
 from lattice_bridge.local.aws import lambda_api, sts_api
@@ -48,9 +48,10 @@ from lattice_bridge.local.environments.runtime_packages import installed
 from lattice_bridge.local.environments.storage import Storage, stack_folder
 from lattice_bridge.local.front.exchange.recorder import Recorder
 from lattice_bridge.local.front.front import Front
+from lattice_bridge.local.inspector.observer import StackObserver
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
-from lattice_bridge.local.served import AwsResources, Preparation, Served, names_of
+from lattice_bridge.local.served import Active, AwsResources, Preparation, Served, names_of
 from lattice_bridge.local.sources.destination_buses import DestinationBuses
 from lattice_bridge.local.sources.destinations import Destinations
 from lattice_bridge.local.sources.event_sources import EventSources
@@ -60,8 +61,13 @@ from lattice_bridge.local.sources.template_streams import TemplateStreams
 from lattice_bridge.local.sources.template_tables import TemplateTables
 from lattice_bridge.local.web.server import HOST, Application, AsgiServer, PortTaken, Receive, Respond, Scope
 
+if TYPE_CHECKING:  # without the option, nothing of it is imported
+    from lattice_bridge.local.inspector.live import Inspection
+
 AWS_PORT: Final = 9001
 """The default port of the AWS endpoint, so that clients can be configured once."""
+INSPECTOR_PORT: Final = 8081
+"""The default port of the inspector, so that a tab of the browser can be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,7 @@ class Options:
         record: the folder into which requests are recorded; None for no recording.
         async_retry: seconds before the second try of an asynchronous invocation whose function failed.
         own_credentials: returns a person's AWS credentials, for functions; None if no function gets them.
+        inspect: the port of the inspector, or a free one if that is in use; 0 for a free one, None for no inspector.
     """
 
     port: int = 8080
@@ -87,6 +94,7 @@ class Options:
     record: Path | None = None
     async_retry: float = RETRY_SECONDS
     own_credentials: Callable[[], AccessKey] | None = None
+    inspect: int | None = None
 
 
 @dataclass(slots=True)
@@ -97,11 +105,13 @@ class Stack:
         front_url: of the front.
         aws_url: of the AWS endpoint, for `--endpoint-url` and AWS_ENDPOINT_URL.
         environments: the pool of execution environments.
+        inspector_url: of the inspector, with its token; None without one.
     """
 
     front_url: str
     aws_url: str
     environments: EnvironmentPool = field(repr=False)
+    inspector_url: str | None = field(default=None, repr=False)
 
 
 @asynccontextmanager
@@ -122,6 +132,7 @@ async def serve(
         BadRecording: requests cannot be recorded into the folder.
     """
     recorder = None if options.record is None else Recorder(options.record)
+    inspection = _inspection(options)
     adopt_orphans()
     await asyncio.to_thread(kill_left_behind)
     async with AsyncExitStack() as started:
@@ -130,17 +141,20 @@ async def serve(
         preparation = Preparation(folder, endpoint.url, log)
         plan = (await preparation.ready(definition.plan)).plan
         storage = Storage(folder, plan)
-        functions = await _start_functions(started, plan, storage, options, endpoint, log)
-        front, names = Front(plan, functions.service, definition.identities, log, recorder), names_of(plan)
+        observer: StackObserver = log if inspection is None else inspection.observing(log)
+        functions = await _start_functions(started, plan, storage, options, endpoint, log, observer)
+        front, names = Front(plan, functions.service, definition.identities, observer, recorder), names_of(plan)
         server = await AsgiServer.start(front, options.port, names=names)
         started.push_async_callback(server.stop)
         await functions.stores.load(plan)
-        aws = _aws_resources(started, functions, log)
-        aws.replace(plan, definition.endpoint_keys)
-        served = Served(preparation, storage, functions.environments, functions.service, front, names, aws, log)
-        following = asyncio.create_task(served.follow(definition, read if options.reload else None))
-        started.push_async_callback(_cancel, [following])
-        yield Stack(f"http://{HOST}:{server.port}", endpoint.url, functions.environments)
+        (aws := _aws_resources(started, functions, observer)).replace(plan, definition.endpoint_keys)
+        runs, active = (functions.environments, functions.service), Active(definition)
+        served = Served(preparation, storage, *runs, front, names, aws, log, active)
+        started.push_async_callback(_cancel, [asyncio.create_task(served.follow(read if options.reload else None))])
+        stack = Stack(f"http://{HOST}:{server.port}", endpoint.url, functions.environments)
+        if inspection is not None:
+            await _start_inspector(started, inspection, stack, functions, served, options.inspect or 0)
+        yield stack
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +193,10 @@ class _Stores:
         """The stream with an ARN, of Kinesis or of a table."""
         return self.streams.by_arn(arn) or self.tables.stream(arn)
 
+    def every_stream(self) -> list[Stream]:
+        """The streams of Kinesis and of the tables."""
+        return [*self.streams, *self.tables.streams]
+
     def present(self) -> list[str]:
         """The services that have a queue, a stream or a table, as in `AWS_ENDPOINT_URL_SQS`."""
         tables = bool(self.tables)
@@ -206,7 +224,13 @@ class _Functions:
 
 
 async def _start_functions(
-    started: AsyncExitStack, plan: Plan, storage: Storage, options: Options, endpoint: _Endpoint, log: LogWriter
+    started: AsyncExitStack,
+    plan: Plan,
+    storage: Storage,
+    options: Options,
+    endpoint: _Endpoint,
+    log: LogWriter,
+    observer: StackObserver,
 ) -> _Functions:
     stack_id = f"{stack_mark(os.getpid())}{uuid.uuid4().hex}"
     started.push_async_callback(asyncio.to_thread, kill_children)
@@ -217,21 +241,16 @@ async def _start_functions(
         plan.region,
         lambda: keys.variables(endpoint.url, [*stores.present(), *template_buses.present()]),
         storage,
-        log.function_output,
+        observer.function_output,
     )
     environments = EnvironmentPool(shared, limit=options.max_environments, idle_seconds=options.idle_seconds)
-    external = ExternalFunctions(log.function_output)
-    service = LambdaService(plan.functions, plan.region, environments, external, log.invoked)
-    template_buses = TemplateBuses(buses := _event_buses(started, service, stores.queues, plan.region, log))
+    external = ExternalFunctions(observer.function_output)
+    service = LambdaService(plan.functions, plan.region, environments, external, observer)
+    template_buses = TemplateBuses(buses := _event_buses(started, service, stores.queues, plan.region, observer))
     destinations = Destinations(stores.queues, service.invoke, DestinationBuses(buses))
-    events = AsyncInvokes(service.find, service.invoke, destinations, time.time, log, retry_seconds=options.async_retry)
-    service.accept = events.accept
-    services = {
-        lambda_api.SERVICE: lambda_api.lambda_api(service),
-        **stores.services(endpoint.url),
-        event_bridge_api.SERVICE: event_bridge_api.event_bridge_api(buses),
-        sts_api.SERVICE: sts_api.sts_api(),
-    }
+    invoking, retry = (service.find, service.invoke, destinations), options.async_retry
+    service.accept = (events := AsyncInvokes(*invoking, time.time, observer, retry_seconds=retry)).accept
+    services = _services(service, stores, buses, endpoint.url)
     endpoint.app = AwsEndpoint(services, keys.known, plan.region, keys.identities)
     # The first two do not delay the first response, except that environments wait for the storage's test.
     running = (_prepare(storage, log), compile_packages(f"{stack_id}/0."), environments.reap(), buses.run())
@@ -246,22 +265,81 @@ async def _start_functions(
     return _Functions(service, environments, stores, template_buses, keys)
 
 
+def _services(service: LambdaService, stores: _Stores, buses: EventBuses, url: str) -> dict[str, AwsService]:
+    """Those of the endpoint, by the names with which clients sign."""
+    return {
+        lambda_api.SERVICE: lambda_api.lambda_api(service),
+        **stores.services(url),
+        event_bridge_api.SERVICE: event_bridge_api.event_bridge_api(buses),
+        sts_api.SERVICE: sts_api.sts_api(),
+    }
+
+
 def _event_buses(
-    started: AsyncExitStack, service: LambdaService, queues: Queues, region: str, log: LogWriter
+    started: AsyncExitStack, service: LambdaService, queues: Queues, region: str, observer: StackObserver
 ) -> EventBuses:
     """The buses of EventBridge, without any rule yet."""
-    deliveries = Deliveries(service.invoke, queues, time.time, log)
+    deliveries = Deliveries(service.invoke, queues, time.time, observer)
     started.callback(deliveries.report_waiting)
-    return EventBuses(region, ACCOUNT, deliveries, log)
+    return EventBuses(region, ACCOUNT, deliveries, observer)
 
 
-def _aws_resources(started: AsyncExitStack, functions: _Functions, log: LogWriter) -> AwsResources:
+def _aws_resources(started: AsyncExitStack, functions: _Functions, observer: StackObserver) -> AwsResources:
     """The keys, the stores and the mappings of a definition, without any resource yet."""
     stores = functions.stores
-    sources = EventSources(stores.queues, stores.stream, functions.service.invoke, time.time, log)
+    sources = EventSources(stores.queues, stores.stream, functions.service.invoke, time.time, observer)
     started.push_async_callback(sources.close)
     queues, streams = TemplateQueues(stores.queues), TemplateStreams(stores.streams)
     return AwsResources(functions.keys, queues, streams, sources, TemplateTables(stores.tables), functions.buses)
+
+
+def _inspection(options: Options) -> Inspection | None:
+    """What the inspector keeps from the start on; None without one."""
+    if options.inspect is None:
+        return None
+    from lattice_bridge.local.inspector.live import Inspection
+
+    return Inspection()
+
+
+async def _start_inspector(
+    started: AsyncExitStack,
+    inspection: Inspection,
+    stack: Stack,
+    functions: _Functions,
+    served: Served,
+    port: int,
+) -> None:
+    """Starts the inspector's server, on a port or, if that is in use, on a free one."""
+    from lattice_bridge.local.inspector.decision import decide
+    from lattice_bridge.local.inspector.live import Maps, RunningStack, load
+    from lattice_bridge.local.inspector.server import Inspector
+    from lattice_bridge.local.inspector.targets import Targets
+
+    stores, active = functions.stores, served.active
+    inspection.capture.configurations = lambda: active.definition.configurations
+
+    def maps() -> Maps:
+        return Maps(active.definition.configurations, active.since, active.faults)
+
+    targets = Targets(
+        *(stack.front_url, served.front.plan.region, lambda: served.front.identities, lambda: maps().header),
+        *(functions.service, stores.queues, stores.streams, functions.buses.buses),
+    )
+    live = RunningStack(
+        *(stack.aws_url, inspection, targets, functions.environments, maps),
+        *(stores.every_stream, served.aws.sources.positions),
+    )
+    title = active.definition.sources[0].name
+    inspector = Inspector(inspection.timeline, decide, title, live)
+    try:
+        server = await inspector.start(port)
+    except PortTaken:
+        server = await inspector.start(0)
+        served.log.info(f"Port {port} is in use: the inspector listens on port {server.port} instead.")
+    started.push_async_callback(server.stop)
+    started.push_async_callback(_cancel, [asyncio.create_task(asyncio.to_thread(load))])
+    stack.inspector_url = inspector.url
 
 
 async def _prepare(storage: Storage, log: LogWriter) -> None:

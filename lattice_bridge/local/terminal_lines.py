@@ -20,11 +20,34 @@ import click
 from lattice_bridge.local.aws.async_invokes import Try
 from lattice_bridge.local.aws.event_bridge.deliveries import Delivery as EventDelivery
 from lattice_bridge.local.aws.event_bridge.deliveries import Event
-from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
-from lattice_bridge.local.json_lines import json_object
+from lattice_bridge.local.bridge.log_lines import (
+    function_name,
+    is_configuration,
+    is_metric,
+    is_record,
+    is_request,
+    json_object,
+    record_words,
+    request_words,
+    service_and_name,
+    text_in,
+    total_milliseconds,
+    trace_root,
+)
+from lattice_bridge.local.bridge.refusal_causes import capitalised
+from lattice_bridge.local.front.exchange.exchange import AnsweredRequest, cause_in_words
 from lattice_bridge.local.plan.model import destination_name
-from lattice_bridge.local.refusal_causes import capitalised, cause, record_cause
-from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery, StreamBatch, StreamDelivery
+from lattice_bridge.local.sources.delivery import (
+    Batch,
+    Delivered,
+    Delivery,
+    StreamBatch,
+    StreamDelivery,
+    counted_records,
+    times,
+    what_follows,
+    what_follows_in_shard,
+)
 from lattice_bridge.local.web.printable import printable
 
 TAB: Final = "\t"
@@ -48,14 +71,10 @@ _INDENT: Final = " " * 9
 _SHORTEST: Final = 12
 """Characters to which a path, a rule's id or a function's name may be shortened. A tenant id never is."""
 _LONGEST_CAUSE: Final = 1000
-_MOST_MILLISECONDS: Final = 1e9
-"""A function may print any number, also one that no float can have."""
 
 _MOST_FAILED: Final = 3
 """Messages that a line names."""
 
-_REQUEST_ID: Final = re.compile(r"RequestId: [0-9a-f-]{36} Error: ")
-"""The beginning of Lambda's own errors. The function's line above the request's has the id."""
 _NODE_LINE: Final = re.compile(r"\A\d{4}-\d\d-\d\dT[0-9:.]{12}Z\t(?:[0-9a-f-]{36}|undefined|-|)\t(?=[A-Z]{4,5}\t)")
 """Time and request id before the level, with which Node's clients begin each line of the console."""
 _NO_BREAK_SPACE: Final = "\xa0"
@@ -81,7 +100,7 @@ class _Progress:
     @property
     def function(self) -> str:
         """The target's name, without the rest of its ARN and without the qualifier."""
-        return _name(self.target)
+        return function_name(self.target)
 
 
 @dataclass(slots=True)
@@ -150,29 +169,29 @@ class TerminalLines:
         if found is None:
             lines = _NODE_LINE.sub("", line.replace(_NO_BREAK_SPACE, " "), count=1).split("\n")
             yield from self._output(label, lines)
-        elif _is_metric(found):
+        elif is_metric(found):
             return
-        elif _is_request(found):
+        elif is_request(found):
             yield from self._request_line(label, found)
-        elif _is_record(found):
+        elif is_record(found):
             yield from self._record_line(label, found)
-        elif _is_configuration(found):
+        elif is_configuration(found):
             yield from self._output(label, _configuration_lines(found), "red" if found["reason"] != "ok" else None)
         else:
             yield from self._output(label, [line])
 
     def invoking(self, request_id: str, function: str, trace_id: str) -> None:
         """Takes a request that the front passes to a target."""
-        self._requests[request_id] = _Progress(function, _root(trace_id))
+        self._requests[request_id] = _Progress(function, trace_root(trace_id))
 
     def invoked(self, function: str, trace_id: str) -> None:
         """Takes an invocation. Its trace leads to the request that caused it."""
-        root = _root(trace_id)
+        root = trace_root(trace_id)
         for request in self._requests.values():
             if request.trace == root and function != request.function:
                 request.reached = function
-        batches = [one for one in self._batches.values() if root in map(_root, one.batch.traces)]
-        if len(batches) == 1 and not batches[0].reached and function != _name(batches[0].batch.function):
+        batches = [one for one in self._batches.values() if root in map(trace_root, one.batch.traces)]
+        if len(batches) == 1 and not batches[0].reached and function != function_name(batches[0].batch.function):
             batches[0].reached = function  # of several: one sender's trace is in all of them
 
     def answered(self, request: AnsweredRequest) -> Iterator[str]:
@@ -206,7 +225,7 @@ class TerminalLines:
         is_known = self._is_known((f"{batch.stream}/{batch.shard}", batch.function), error, bool(error))
         words = [
             "" if is_known else error,
-            _what_follows_in_shard(delivery, shows_records=shows_records),
+            what_follows_in_shard(delivery, shows_records=shows_records),
             delivery.note,
         ]
         yield from self._lines("", _stream_row(delivery, _sentences(words)))
@@ -232,7 +251,7 @@ class TerminalLines:
     def _record_line(self, label: str, found: Mapping[str, Any]) -> Iterator[str]:
         """Formats a bridge's line for a record: of a batch that it was invoked with, or of a direct Invoke."""
         progress = self._batches.get(str(found["requestId"]))
-        if progress is None or not label.startswith(f"{_name(progress.batch.function)}#"):
+        if progress is None or not label.startswith(f"{function_name(progress.batch.function)}#"):
             yield from self._lines(label, _record_row(found))
             return
         progress.has_records = True
@@ -245,7 +264,7 @@ class TerminalLines:
         if message is not None and message.group:
             row = replace(row, path=f"{row.path}/{message.group}")
         if message is not None and found["status"] == "failed":
-            row = replace(row, cause=f"{row.cause}. {_what_follows(message, batch)}")
+            row = replace(row, cause=f"{row.cause}. {what_follows(message, batch)}")
         yield from self._lines("", row)
 
     def _request_line(self, label: str, found: Mapping[str, Any]) -> Iterator[str]:
@@ -254,7 +273,7 @@ class TerminalLines:
         if request is not None and label.startswith(f"{request.function}#"):
             request.bridge = found
             return
-        yield from self._lines(label, _bridge_row(found, found["status"], _milliseconds(found)))
+        yield from self._lines(label, _bridge_row(found, found["status"], total_milliseconds(found)))
 
     def _output(self, label: str, lines: list[str], colour: str | None = None) -> Iterator[str]:
         first, *others = (self._styled(printable(line, keep=TAB), colour) for line in lines)
@@ -292,61 +311,34 @@ def _row(request: AnsweredRequest, progress: _Progress | None) -> _Row:
     if progress is not None:
         row = replace(row, function=progress.function)
     if request.refusal is not None:
-        return replace(row, decided=request.refusal.reason, cause=_in_words(request.refusal.cause, progress))
+        return replace(
+            row,
+            decided=request.refusal.reason,
+            cause=cause_in_words(request.refusal.cause, None if progress is None else progress.target),
+        )
     if request.fixed is not None:
         return replace(row, decided="fixed_response", cause=capitalised(request.fixed))
     return row
 
 
-def _in_words(sentence: str, progress: _Progress | None) -> str:
-    """A cause of the front, with the target's name in place of its ARN."""
-    if progress is None:
-        return capitalised(sentence)
-    words = _REQUEST_ID.sub("", sentence.replace(progress.target, progress.function))
-    return words if sentence.startswith(progress.target) else capitalised(words)
-
-
 def _bridge_row(found: Mapping[str, Any], status: int, milliseconds: float, reached: str = "") -> _Row:
     """The facts of a bridge's log line. `function` is in it only if the invocation failed."""
-    text = {name: str(found.get(name) or "") for name in ("method", "path", "tenant", "rule", "detail", "function")}
-    reason = str(found["reason"])
-    words = "" if reason == "ok" else cause(reason, text["detail"], text["rule"], text["function"])
-    function = reached or _name(text["function"]) or str(found.get("backend") or "")
-    decided = text["rule"] if reason == "ok" else reason
-    return _Row(str(status), text["method"], text["path"], milliseconds, text["tenant"], decided, function, words)
+    rule, tenant = text_in(found, "rule"), text_in(found, "tenant")
+    function = reached or function_name(text_in(found, "function")) or text_in(found, "backend")
+    decided = rule if found["reason"] == "ok" else found["reason"]
+    method, path = text_in(found, "method"), text_in(found, "path")
+    return _Row(str(status), method, path, milliseconds, tenant, decided, function, request_words(found))
 
 
 def _record_row(found: Mapping[str, Any], reached: str = "") -> _Row:
     """The facts of a bridge's log line for a record. `function` is in it only if the invocation failed."""
-    text = {
-        name: str(found.get(name) or "") for name in ("source", "tenant", "rule", "detail", "function", "callerKey")
-    }
-    service, source = _service_and_name(text["source"])
-    reason, status = str(found["reason"]), found["status"]
-    facts = (text["detail"], text["rule"], text["function"], text["callerKey"])
-    words = "" if reason == "ok" else record_cause(reason, *facts, service)
-    if status == "quarantined":
-        words += ". A copy is in the quarantine"
-    shown = _FAILED if status == "failed" or reason != "ok" else _SUCCEEDED
-    decided = text["rule"] if reason == "ok" else reason
-    function = _name(text["function"]) or (reached if status == "done" else "")
-    method = _BUS if service == "events" else service.upper()
-    return _Row(shown, method, source, _milliseconds(found), text["tenant"], decided, function, words)
-
-
-def _service_and_name(source: str) -> tuple[str, str]:
-    """The service and the name in a log line's `source`: `orders`, `stream/clicks`, `table/items`, `event-bus/shop`."""
-    kind, _, name = source.partition("/")
-    service = {"stream": "kinesis", "table": "dynamodb", "event-bus": "events"}.get(kind)
-    return (service, name or kind) if service else ("sqs", source)
-
-
-def _what_follows(message: Delivered, batch: Batch) -> str:
-    """What the queue does with a message that failed."""
-    again = f"it comes again in {batch.hidden_for} s"
-    if batch.dead_letters is not None and message.receives >= batch.dead_letters[1]:
-        again = f"in {batch.hidden_for} s it goes to {batch.dead_letters[0]}"
-    return f"Received {_times(message.receives)}: {again}"
+    service, source = service_and_name(text_in(found, "source"))
+    is_ok = found["reason"] == "ok"
+    shown = _SUCCEEDED if is_ok and found["status"] != "failed" else _FAILED
+    decided = text_in(found, "rule") if is_ok else found["reason"]
+    function = function_name(text_in(found, "function")) or (reached if found["status"] == "done" else "")
+    method, tenant = _BUS if service == "events" else service.upper(), text_in(found, "tenant")
+    return _Row(shown, method, source, total_milliseconds(found), tenant, decided, function, record_words(found))
 
 
 def _delivery_row(delivery: Delivery) -> _Row:
@@ -363,7 +355,7 @@ def _delivery_row(delivery: Delivery) -> _Row:
         failed = [message for message in batch.messages if message.id in delivery.failed]
         words = f"The function reports {', '.join(map(_named, failed[:_MOST_FAILED]))}"
         words += f" and {len(failed) - _MOST_FAILED} more" if len(failed) > _MOST_FAILED else ""
-    return _Row(status, "SQS", source, delivery.milliseconds, "", decided, _name(batch.function), words)
+    return _Row(status, "SQS", source, delivery.milliseconds, "", decided, function_name(batch.function), words)
 
 
 def _event_row(delivery: EventDelivery) -> _Row:
@@ -408,79 +400,21 @@ _NO_DESTINATION: Final = (
 def _stream_row(delivery: StreamDelivery, words: str) -> _Row:
     batch, count = delivery.batch, len(delivery.batch.numbers)
     if delivery.condition is not None:
-        decided = f"{_records(delivery.failed)} discarded"
+        decided = f"{counted_records(delivery.failed)} discarded"
     else:
-        decided = f"{delivery.failed} of {count} failed" if delivery.failed else _records(count)
+        decided = f"{delivery.failed} of {count} failed" if delivery.failed else counted_records(count)
     status = _FAILED if delivery.failed or delivery.note else _SUCCEEDED
-    path, function = f"{batch.stream}/{batch.shard}", _name(batch.function)
+    path, function = f"{batch.stream}/{batch.shard}", function_name(batch.function)
     return _Row(status, batch.service.upper(), path, delivery.milliseconds, "", decided, function, words)
-
-
-def _what_follows_in_shard(delivery: StreamDelivery, *, shows_records: bool) -> str:
-    """What happens to the records of a batch that did not succeed."""
-    count, numbers = delivery.failed, delivery.batch.numbers
-    if not count:
-        return ""
-    if delivery.condition is not None:
-        why = "Retries are used up" if delivery.condition == "RetryAttemptsExhausted" else "Too old"
-        are, their = ("is", "its") if count == 1 else ("are", "their")
-        kept = f"; {delivery.destination} has {their} place in the stream" if delivery.destination else ""
-        return f"{why}: {_records(count)} {are} discarded{kept}"
-    when = f"in {delivery.retry_in:g} s" if delivery.retry_in else "at once, in halves"
-    why = ""
-    if delivery.checkpoint:
-        why = f"Checkpoint {delivery.checkpoint}: "
-    elif not delivery.error and not shows_records:
-        why = f"The function reports {numbers[0]}: "
-    return f"{why}{_records(count)} {'comes' if count == 1 else 'come'} again {when}"
 
 
 def _sentences(texts: Sequence[str]) -> str:
     return ". ".join(capitalised(text).rstrip(".") for text in texts if text)
 
 
-def _records(count: int) -> str:
-    return f"{count} record{'' if count == 1 else 's'}"
-
-
 def _named(message: Delivered) -> str:
     group = f"group {message.group}, " if message.group else ""
-    return f"{message.id} ({group}received {_times(message.receives)})"
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
-
-
-def _is_metric(found: Mapping[str, Any]) -> bool:
-    return isinstance(found.get("_aws"), dict) and "CloudWatchMetrics" in found["_aws"]
-
-
-def _is_request(found: Mapping[str, Any]) -> bool:
-    """Whether an object has what the bridge's log line of a request always has; see `telemetry`."""
-    return (
-        found.get("message") == "request"
-        and isinstance(found.get("requestId"), str)
-        and isinstance(found.get("reason"), str)
-        and type(found.get("status")) is int
-        and isinstance(found.get("milliseconds"), dict)
-    )
-
-
-def _is_record(found: Mapping[str, Any]) -> bool:
-    """Whether an object has what the bridge's log line of a record always has; see `telemetry`."""
-    return (
-        found.get("message") == "record"
-        and all(isinstance(found.get(name), str) for name in ("requestId", "status", "reason"))
-        and "id" in found
-        and isinstance(found.get("milliseconds"), dict)
-    )
-
-
-def _is_configuration(found: Mapping[str, Any]) -> bool:
-    """Whether an object is the bridge's log line of a configuration that was loaded, or that did not load."""
-    is_known = found.get("message") in ("map", "closed") and isinstance(found.get("reason"), str)
-    return is_known and ("faults" in found or "map" in found)
+    return f"{message.id} ({group}received {times(message.receives)})"
 
 
 def _configuration_lines(found: Mapping[str, Any]) -> list[str]:
@@ -492,20 +426,6 @@ def _configuration_lines(found: Mapping[str, Any]) -> list[str]:
         f"bridge.toml does not load; {active}:",
         *(f"- {fault}" for fault in (faults if isinstance(faults, list) else [])),
     ]
-
-
-def _milliseconds(found: Mapping[str, Any]) -> float:
-    total = found["milliseconds"].get("total")
-    return float(total) if isinstance(total, int | float) and abs(total) < _MOST_MILLISECONDS else 0.0
-
-
-def _name(function: str) -> str:
-    """The name of a function, without the rest of its ARN and without the qualifier."""
-    return (function.partition(":function:")[2] or function).partition(":")[0]
-
-
-def _root(trace_id: str) -> str:
-    return trace_id.partition(";")[0]
 
 
 # ---- the layout of a line -------------------------------------------------------------------------------------------

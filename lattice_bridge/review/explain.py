@@ -13,7 +13,7 @@ from lattice_bridge.identity.token import Tokens
 from lattice_bridge.message import Request
 from lattice_bridge.tenancy.anchors import ANCHORS, OF_RECORDS, Key, keys_of
 from lattice_bridge.tenancy.decide import Decision, decide
-from lattice_bridge.tenancy.rules import AnyTenant, Find, Rule, Rules, TenantFrom
+from lattice_bridge.tenancy.rules import Allowed, AnyTenant, Find, Rule, Rules, TenantFrom
 from lattice_bridge.tenancy.subject import Subject, evidence_of, subject_of
 
 
@@ -126,9 +126,20 @@ def _allowed_tenants(rule: Rule, subject: Subject) -> str:
     failed = [condition.kind for condition in rule.conditions if not condition.holds(subject)]
     if failed:
         return f"nothing: its condition on {', '.join(failed)} does not hold, and no broader rule is tried"
-    if isinstance(rule.outcome, AnyTenant):
-        return "any registered tenant"
     if isinstance(rule.outcome, TenantFrom):
         names = ", ".join(sorted(rule.outcome.tenants(subject))) or "nothing"
-        return f'{names}, from {rule.outcome.source} by "{rule.outcome.pattern}"'
-    return ", ".join(sorted(rule.outcome or ()))
+        return f"{names}, {in_words(rule.outcome)}"
+    return in_words(rule.outcome)
+
+
+def in_words(outcome: Allowed | TenantFrom | None) -> str:
+    """The tenants that a rule allows, whatever the request.
+
+    >>> in_words(frozenset({"green", "blue"}))
+    'blue, green'
+    """
+    if isinstance(outcome, AnyTenant):
+        return "any registered tenant"
+    if isinstance(outcome, TenantFrom):
+        return f'from {outcome.source} by "{outcome.pattern}"'
+    return ", ".join(sorted(outcome or ()))

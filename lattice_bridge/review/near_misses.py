@@ -122,6 +122,13 @@ def shortened(value: object) -> str:
     return text if len(text) <= _VALUE_LENGTH else f"{text[:_VALUE_LENGTH]}…"
 
 
+def alternatives(names: Iterable[str]) -> str:
+    """`blue or green`, with a bound."""
+    found = list(names)
+    more = [f"{len(found) - _NAMES_SHOWN} more"] if len(found) > _NAMES_SHOWN else []
+    return " or ".join([*map(shortened, found[:_NAMES_SHOWN]), *more])
+
+
 # ---- rules for similar callers --------------------------------------------------------------------------------------
 
 _TEXTS: Final = {
@@ -254,7 +261,7 @@ def _failed_conditions(refused: _Refused) -> Iterator[NearMiss]:
                 facts = FACTS[condition.kind](refused.subject)
                 actual = facts[0] if facts else _absent(condition.kind, refused)
                 text = f"condition {condition.kind} does not hold"
-                yield NearMiss("condition", text, rule.id, _listed(sorted(condition.values)), shortened(actual))
+                yield NearMiss("condition", text, rule.id, alternatives(sorted(condition.values)), shortened(actual))
 
 
 def _unfit_sources(refused: _Refused) -> Iterator[NearMiss]:
@@ -275,7 +282,7 @@ def _not_allowed(refused: _Refused) -> Iterator[NearMiss]:
         if names is not None and requested not in names:
             nearest = sorted(names, key=lambda name: (not _is_similar(name, requested), name))
             text = "the rule does not allow the tenant"
-            yield NearMiss("tenant", text, rule.id, _listed(nearest), shortened(requested))
+            yield NearMiss("tenant", text, rule.id, alternatives(nearest), shortened(requested))
 
 
 def _not_chosen(refused: _Refused) -> Iterator[NearMiss]:
@@ -285,20 +292,20 @@ def _not_chosen(refused: _Refused) -> Iterator[NearMiss]:
         text, actual, asks = "the caller chose no tenant", f"no {refused.rules.header}", "header"
     for rule in refused.owners:
         names = _tenants(rule, refused.subject)
-        expected = "any registered tenant" if names is None else _listed(sorted(names))
+        expected = "any registered tenant" if names is None else alternatives(sorted(names))
         yield NearMiss("choice", text, rule.id, expected, NOT_KNOWN if asks in refused.unknown else actual)
 
 
 def _in_conflict(refused: _Refused) -> Iterator[NearMiss]:
     allowed = [(rule, names) for rule in refused.owners if (names := _tenants(rule, refused.subject)) is not None]
     for rule, names in allowed:
-        others = "; ".join(_listed(sorted(theirs)) for other, theirs in allowed if other is not rule)
-        yield NearMiss("conflict", "the rules have no tenant in common", rule.id, _listed(sorted(names)), others)
+        others = "; ".join(alternatives(sorted(theirs)) for other, theirs in allowed if other is not rule)
+        yield NearMiss("conflict", "the rules have no tenant in common", rule.id, alternatives(sorted(names)), others)
 
 
 def _unknown_tenant(refused: _Refused) -> Iterator[NearMiss]:
     similar = [name for name in refused.rules.tenants if _is_similar(name, refused.requested)]
-    expected = _listed(similar) if similar else "a registered tenant"
+    expected = alternatives(similar) if similar else "a registered tenant"
     yield NearMiss("unknown", "the tenant is not registered", None, expected, shortened(refused.requested))
 
 
@@ -331,10 +338,3 @@ def _tenants(rule: Rule, subject: Subject) -> frozenset[str] | None:
 
 def _is_similar(name: str, requested: str) -> bool:
     return name != requested and (name.lower() == requested.lower() or is_one_edit(name, requested))
-
-
-def _listed(names: Iterable[str]) -> str:
-    """`blue or green`, with a bound."""
-    found = list(names)
-    more = [f"{len(found) - _NAMES_SHOWN} more"] if len(found) > _NAMES_SHOWN else []
-    return " or ".join([*map(shortened, found[:_NAMES_SHOWN]), *more])

@@ -89,13 +89,14 @@ class Sources:
             rules: the map.
             find: looks up tenants; the map's own if None.
         """
+        is_alone = len(batch.records) == 1
         for one in batch.records:
-            yield self.explain(one, rules, find, is_alone=len(batch.records) == 1)
+            yield self.explain(one, rules, find, is_alone=is_alone)
         for one in batch.rest:
-            yield RecordExplanation(one, self.by_arn.get(one.source), None, NOT_NOW)
+            yield self.explain(one, rules, find, is_begun=False)
 
     def explain(
-        self, record: Record, rules: Rules, find: Find | None = None, *, is_alone: bool = True
+        self, record: Record, rules: Rules, find: Find | None = None, *, is_alone: bool = True, is_begun: bool = True
     ) -> RecordExplanation:
         """Explains what the router does with a record of an event.
 
@@ -104,8 +105,11 @@ class Sources:
             rules: the map.
             find: looks up tenants; the map's own if None.
             is_alone: the event has no other record.
+            is_begun: the router begins the record: it is not in the `rest` of its batch.
         """
         source, explanation = self.by_arn.get(record.source), None
+        if not is_begun:
+            return RecordExplanation(record, source, None, NOT_NOW)
         if source is None:
             return RecordExplanation(record, None, None, NOT_CONFIGURED)
         if source.pipe == "enrichment" and not is_alone:

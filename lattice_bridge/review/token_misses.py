@@ -1,4 +1,5 @@
-"""The claims of a token that an issuer of the map does not accept.
+"""The claims of a request's tokens, for an operator: those that an issuer of the map does not accept, and those that a
+bridge has accepted.
 
 Rule: for the operator only. The token is read without verification, so nothing that is read here allows anything. No
 part of the token but its claims and its algorithm is shown.
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.identity.token import LEEWAY, MAX_TOKEN, Issuer, token_in
+from lattice_bridge.identity.token import LEEWAY, MAX_TOKEN, Claims, Issuer, Tokens, token_in
 from lattice_bridge.message import Request
 from lattice_bridge.review.near_misses import NearMiss, shortened
 
@@ -35,6 +36,21 @@ def token_misses(request: Request, issuers: Iterable[Issuer], refusal: BridgeErr
         return tuple(found)
     issuer = (named[0] if named else read[0])[0]
     return (NearMiss("token", f"a token of {issuer.name}", None, "one that verifies", refusal.detail),)
+
+
+def accepted_tokens(request: Request, issuers: Iterable[Issuer]) -> Tokens:
+    """The claims of the tokens of a request that a bridge has accepted, so that its decision can be explained without
+    the issuers' keys.
+
+    Raises:
+        BadRequest: a token's header occurs twice.
+    """
+    found: dict[str, Claims] = {}
+    for issuer in issuers:
+        parts = _token(request, issuer) if request.header(issuer.header) is not None else None
+        if parts is not None and parts[1].get("iss") == issuer.issuer:
+            found[issuer.name] = parts[1]
+    return found
 
 
 def _has(request: Request, header: str) -> bool:

@@ -87,6 +87,7 @@ ARGUMENTS: Final[dict[str, list[str]]] = {
     "event show": ["v2/cookies"],
     "explain": ["--map", "map.toml", EVENT],
     "init": ["project"],
+    "inspect": ["--json", "--map", "map.toml", EVENT],  # without it, the page is served until Ctrl-C
     "local": ["--plan", "--template", str(ROOT / "template.yaml")],
     "package": ["--folder", "package", "--arch", "x86_64", "whole.toml"],
     "schema": [],

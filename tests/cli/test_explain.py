@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from lattice_bridge import Bridge
-from lattice_bridge.cli.explain import UNKNOWN
 from lattice_bridge.config.options import Backend, LoggedCaller
 from lattice_bridge.config.tenant_map import TenantMap
+from lattice_bridge.review.document import UNKNOWN
 from tests.support.builders import ACCOUNT, MAP, OPEN, SERVICE, VPC, role, v2
 from tests.support.commands import BOX, ESCAPES, WIDER, assert_harmless, explained, read, seen, written
 from tests.support.rules import BOTH, HEAD, ROLE, rule

@@ -9,9 +9,8 @@ from typing import Any, Final
 
 import pytest
 
-from lattice_bridge.cli.explain import UNKNOWN
-from lattice_bridge.cli.explain_record import UNREAD
 from lattice_bridge.config.settings import Settings
+from lattice_bridge.review.document import UNKNOWN, UNREAD
 from lattice_bridge.router import Router
 from lattice_bridge.testing import sqs_event, sqs_record
 from tests.support.commands import assert_harmless, read, seen, written

@@ -47,6 +47,8 @@ COMMANDS: Final[dict[str, Callable[[str], list[str]]]] = {
     "explain map": lambda file: ["explain", "--map", file, "--principal", "arn:aws:iam::111122223333:role/x"],
     "explain": lambda file: ["explain", "--map", str(ROOT / MAP), file],
     "explain log": lambda file: ["explain", "--map", str(ROOT / MAP), "--log", file],
+    "inspect": lambda file: ["inspect", file],
+    "inspect map": lambda file: ["inspect", "--map", file, str(ROOT / "events" / "v2" / "cookies.json")],
     "who": lambda file: ["who", "blue", "--map", file],
     "token": lambda file: ["token", "--issuer", "corp", "--map", file],
     "doctor": lambda file: ["doctor", "--function", "bridge", "--config", file],
@@ -95,8 +97,9 @@ def test_what_is_no_regular_file_is_refused_by_every_command(command: str, kind:
     KINDS[kind](tmp_path / "file")
     done = run(*(COMMANDS | READS_BYTES)[command](str(tmp_path / "file")))
     refused(done)
-    is_folder_of_events = (command, kind) == ("diff events", "a folder")
-    fault = "contains no NAME.json" if is_folder_of_events else f"not a regular file but {kind}"
+    of_folder = {"diff events": "contains no NAME.json", "inspect": "no event in it"}
+    is_folder_of_events = kind == "a folder" and command in of_folder
+    fault = of_folder[command] if is_folder_of_events else f"not a regular file but {kind}"
     assert f"file: {fault}. Fix: " in done.output
 
 
@@ -383,6 +386,9 @@ def words(folder: Path) -> list[list[str]]:
         ["token", "--issuer", "corp", "--claim", EVIL, "--map", good],
         ["token", "--issuer", "corp", "--claim", f"{EVIL}:={EVIL}", "--map", good],
         ["doctor", "--function", EVIL, "--config", bad],
+        ["inspect", "--json", event],
+        ["inspect", "--json", "--map", bad, event],
+        ["inspect", "--json", "--map", good, batch],
         ["event", "parse", event],
         ["event", "check", event],
         ["event", "convert", "--to", "alb", event],

@@ -131,6 +131,14 @@ def test_url_of_the_front_is_last() -> None:
     assert addresses("http://front", "http://lambda")[-1] == "HTTP front    http://front  (Ctrl-C stops the stack)"
 
 
+def test_inspector_is_among_the_addresses_if_it_runs() -> None:
+    assert addresses("http://front", "http://aws", "http://inspector/#token=t") == [
+        "AWS endpoint  http://aws",
+        "Inspector     http://inspector/#token=t",
+        "HTTP front    http://front  (Ctrl-C stops the stack)",
+    ]
+
+
 def test_streams_are_listed_with_their_shards(tmp_path: Path) -> None:
     template = tmp_path / "template.yaml"
     template.write_text("""

@@ -290,6 +290,10 @@ ALLOWED: Final = {
     "local/json_lines.py": "`requestId` in the stack's own log",
     "local/sources/discarded_records.py": "`requestContext` of the message about discarded records",
     "local/terminal_lines.py": "`requestId` of the bridge's log line",
+    "local/bridge/log_lines.py": "`requestId` of the bridge's log line",
+    "local/inspector/capture.py": "`requestId` of the bridge's log line",
+    "local/inspector/logged.py": "`requestId` of the bridge's log line",
+    "local/inspector/from_file.py": "`requestId` of the bridge's log line",
     "testing/builders.py": "`request_id` is an option of lattice_event",
 }
 """Files in which the same string means something else."""

@@ -12,7 +12,7 @@ import pytest
 
 from lattice_bridge import Bridge, Decision, TenantMap, parse_event
 from lattice_bridge.config.options import Backend
-from lattice_bridge.errors import InvalidMap
+from lattice_bridge.errors import InvalidMap, Unauthenticated
 from lattice_bridge.invoke.call import Call
 from lattice_bridge.review.check import findings_of
 from tests.support.builders import ACCOUNT, role, v1, v2
@@ -55,6 +55,14 @@ def test_token_gives_the_tenant_in_its_claim(folder: Path) -> None:
     for event in (with_token(token()), with_token(f"Bearer {token()}"), v1(headers={"x-id-token": token()})):
         decided = decide(folder, event, CORP, USERS)
         assert (decided.tenant, decided.rule) == ("blue", "users")
+
+
+def test_token_of_a_past_request_is_verified_at_its_time(folder: Path) -> None:
+    found, now = TenantMap.from_toml(HEAD + CORP + USERS, folder), time.time()
+    request = parse_event(with_token(token(iat=int(now) - 900, exp=int(now) - 300)))
+    assert found.tokens_of(request, now - 600)["corp"]["tenant"] == "blue"
+    with pytest.raises(Unauthenticated, match="expired"):
+        found.tokens_of(request)
 
 
 def test_invalid_token_is_refused(folder: Path) -> None:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from lattice_bridge.local.aws.lambda_service import InvokeRequest
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.log_writer import LogWriter, WarningHandler
 from lattice_bridge.local.web.admission import Refused
+from tests.support.async_world import ORDERS
 
 
 def printed(path: Path, text: str, *, as_json: bool) -> str:
@@ -67,7 +69,7 @@ def test_requests_and_output_are_written_in_the_chosen_form(tmp_path: Path) -> N
         with (tmp_path / "out").open("w", encoding="utf-8") as stream:
             log = LogWriter(stream, as_json=as_json)
             log.invoking("id", "orders", "Root=1-a")
-            log.invoked("orders", "Root=1-a")
+            log.invocation_began(ORDERS, InvokeRequest("orders", b"{}", trace_id="Root=1-a"))
             log.function_output("orders#1", '{"a": 1}')
             log.answered(AnsweredRequest("id", "GET", "/", 504, 3.0, Refused(504, "late")))
             log.error("broken")

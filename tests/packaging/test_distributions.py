@@ -68,6 +68,10 @@ def test_wheel_contains_the_package_the_plugin_and_the_corpus(wheel: Path) -> No
         *("_lattice_bridge_pytestplugin.py", "lattice_bridge/code.sha256", "lattice_bridge/py.typed"),
         *("lattice_bridge/packaging/requirements-lambda.txt", "lattice_bridge/testing/events.zip"),
         "lattice_bridge/local/environments/node_client.mjs",
+        *(
+            f"lattice_bridge/local/inspector/page/{file.name}"
+            for file in (ROOT / "lattice_bridge/local/inspector/page").iterdir()
+        ),
         *(f"lattice_bridge/project/{name}" for name in PROJECT),
     }
 
@@ -89,7 +93,7 @@ def test_sdist_contains_what_a_wheel_is_built_from(sdist: Path) -> None:
     assert kinds == {
         *(("events", ".json"), ("events", ".toml")),
         *(("lattice_bridge", ".py"), ("lattice_bridge", ".txt"), ("lattice_bridge", ".typed")),
-        ("lattice_bridge", ".mjs"),
+        *(("lattice_bridge", kind) for kind in (".mjs", ".html", ".css", ".js")),
         *(("lattice_bridge", Path(name).suffix) for name in PROJECT),
     }
     assert {f"lattice_bridge/project/{name}" for name in PROJECT} <= set(names)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from lattice_bridge.errors import Unauthenticated
-from lattice_bridge.review.token_misses import token_misses
+from lattice_bridge.errors import BadRequest, Unauthenticated
+from lattice_bridge.review.token_misses import accepted_tokens, token_misses
 from tests.support.builders import request
 from tests.support.token_builder import CORP, ISSUER, NOW, base64url, payload, token
 
@@ -70,3 +70,23 @@ def test_token_without_a_claim_that_differs_shows_why_it_was_refused(bearer: str
 
 def test_request_without_a_token_has_no_near_miss() -> None:
     assert token_misses(request(None), (CORP,), DETAIL, NOW) == ()
+
+
+# ---- accepted tokens ------------------------------------------------------------------------------------------------
+
+
+def test_accepted_token_is_that_of_the_issuer_that_it_names() -> None:
+    found = request(None, ("authorization", f"Bearer {token()}"))
+    assert [*accepted_tokens(found, (OTHER, CORP))] == ["corp"]
+    assert accepted_tokens(found, (CORP,))["corp"]["tenant"] == "blue"
+
+
+@pytest.mark.parametrize("value", ["", "Bearer x.y.z", "AWS4-HMAC-SHA256 Credential=a", "Basic YTpi"])
+def test_header_without_a_token_has_no_accepted_one(value: str) -> None:
+    assert accepted_tokens(request(None, ("authorization", value)), (CORP,)) == {}
+
+
+def test_repeated_header_has_no_accepted_token() -> None:
+    twice = ("authorization", f"Bearer {token()}")
+    with pytest.raises(BadRequest):
+        accepted_tokens(request(None, twice, twice), (CORP,))

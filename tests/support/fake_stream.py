@@ -62,6 +62,9 @@ class FakeShard:
         kept = (one for one in self.records if one.number > number and one.arrived > now() - self.retention)
         return [one for one, _ in zip(kept, range(limit), strict=False)]
 
+    def count(self, after: int = 0) -> int:
+        return len(self.after(after, len(self.records)))
+
     async def wait(self, number: int, until: float) -> None:
         while not self.after(number, 1) and not self.is_closed and now() < until:
             self.changed.clear()

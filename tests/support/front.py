@@ -18,7 +18,7 @@ from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.local.aws.invoke_checks import check_tenant
 from lattice_bridge.local.aws.lambda_service import InvokeRequest, find_function
 from lattice_bridge.local.environments.environment import InvocationResult
-from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
+from lattice_bridge.local.front.exchange.exchange import AnsweredRequest, RequestObserver
 from lattice_bridge.local.front.exchange.identities import read_identities
 from lattice_bridge.local.front.exchange.recorder import Recorder
 from lattice_bridge.local.front.exchange.token_keys import TokenKeys
@@ -26,6 +26,7 @@ from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.plan.http_api import HttpApi
 from lattice_bridge.local.plan.readers.template import read_plan
 from lattice_bridge.local.web.admission import Address, Refused
+from lattice_bridge.local.web.http_protocol import Body
 from lattice_bridge.local.web.server import ADDRESS
 
 Reply = Callable[[Mapping[str, Any]], Any]
@@ -106,7 +107,8 @@ class Stack:
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": body}
 
-        async def respond(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        async def respond(status: int, headers: Sequence[tuple[bytes, bytes]], body: Body) -> None:
+            assert isinstance(body, bytes)
             sent.append(Response(status, [(key.decode(), value.decode()) for key, value in headers], body))
 
         scope = {
@@ -144,7 +146,7 @@ class _Lambda:
         return answer if isinstance(answer, InvocationResult) else InvocationResult(json.dumps(answer).encode())
 
 
-class _Observer:
+class _Observer(RequestObserver):
     def __init__(self) -> None:
         self.stack: Stack
 

@@ -14,7 +14,7 @@ from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.local.aws.invoke_checks import LambdaError, check_tenant
 from lattice_bridge.local.aws.lambda_service import InvokeRequest, find_function
 from lattice_bridge.local.environments.environment import InvocationResult
-from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
+from lattice_bridge.local.front.exchange.exchange import AnsweredRequest, RequestObserver
 from lattice_bridge.local.front.exchange.identities import read_identities
 from lattice_bridge.local.front.exchange.recorder import Recorder
 from lattice_bridge.local.front.exchange.token_keys import TokenKeys
@@ -22,7 +22,7 @@ from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.plan.readers.template import read_plan
 from lattice_bridge.local.web.admission import Address
-from lattice_bridge.local.web.http_protocol import NAMES
+from lattice_bridge.local.web.http_protocol import NAMES, Body
 from lattice_bridge.local.web.server import ADDRESS
 
 NOW: Final = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
@@ -96,7 +96,7 @@ class Answered:
 
 
 @dataclass
-class Gateway:
+class Gateway(RequestObserver):
     """A front with one plan. Functions get the event, and return what becomes JSON, or an `InvocationResult`."""
 
     plan: Plan
@@ -155,7 +155,8 @@ class Gateway:
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": body}
 
-        async def respond(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        async def respond(status: int, headers: Sequence[tuple[bytes, bytes]], body: Body) -> None:
+            assert isinstance(body, bytes)
             found = [(name.decode(), value.decode()) for name, value in headers]
             answered.append(Answered(status, found, body, self.requests[-1]))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lattice_bridge.local.aws.event_bridge.buses import Entry, EventBuses
-from lattice_bridge.local.aws.event_bridge.deliveries import MEMORY, Deliveries, Delivery, Event
+from lattice_bridge.local.aws.event_bridge.deliveries import MEMORY, Deliveries, Delivery, Event, Observer
 from lattice_bridge.local.aws.lambda_service import InvokeRequest
 from lattice_bridge.local.aws.sqs.message import Message
 from lattice_bridge.local.aws.sqs.queues import Queues
@@ -27,7 +27,7 @@ def queue_arn(name: str) -> str:
 
 
 @dataclass
-class World:
+class World(Observer):
     """Buses, queues and functions.
 
     Attributes:

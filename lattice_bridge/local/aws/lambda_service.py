@@ -92,6 +92,19 @@ def find_function(
     return function, f"{arn}:{chosen}" if chosen else arn
 
 
+class InvokeObserver:
+    """Receives what happens to invocations, of every invoker. This one ignores it."""
+
+    def invocation_began(self, function: Function, request: InvokeRequest) -> None:
+        """A function is about to run, or to be queued. It is called again for each try of a queued invocation."""
+
+    def invocation_ended(self, request: InvokeRequest, result: InvocationResult) -> None:
+        """A function has run."""
+
+    def invocation_refused(self, request: InvokeRequest, error: LambdaError) -> None:
+        """Lambda has refused an invocation, before or after it has begun."""
+
+
 class LambdaService:
     """Invokes the functions of a plan.
 
@@ -100,7 +113,7 @@ class LambdaService:
         region: of the stack.
         environments: run the invocations.
         external: run those of functions that have a URL.
-        on_invoke: takes the name of a function that is about to run, and the trace id that its caller sent.
+        observer: receives each invocation.
 
     Attributes:
         accept: queues an asynchronous invocation of a function's ARN. The stack sets it, since the queue itself invokes
@@ -113,13 +126,13 @@ class LambdaService:
         region: str,
         environments: EnvironmentPool,
         external: ExternalFunctions,
-        on_invoke: Callable[[str, str], None],
+        observer: InvokeObserver,
     ) -> None:
         self.functions = functions
         self._region = region
         self._environments = environments
         self._external = external
-        self._on_invoke = on_invoke
+        self._observer = observer
         self._advice: dict[str, str] = {}
         self.accept: Callable[[InvokeRequest, str], None] = _not_queued
 
@@ -137,13 +150,22 @@ class LambdaService:
         Raises:
             LambdaError: Lambda refuses the invocation.
         """
+        try:
+            result = await self._invoke(request)
+        except LambdaError as error:
+            self._observer.invocation_refused(request, error)
+            raise
+        if result is not None:
+            self._observer.invocation_ended(request, result)
+        return result
+
+    async def _invoke(self, request: InvokeRequest) -> InvocationResult | None:
         function, arn = self.find(request.function, request.qualifier)
         check_tenant(function.isolated, request.tenant)
         parse_payload(request.payload, request.type)
         if request.type == "DryRun":
             return None
-        if request.trace_id is not None:
-            self._on_invoke(function.name, request.trace_id)
+        self._observer.invocation_began(function, request)
         if request.type == "Event":
             self.accept(request, arn)
             return None

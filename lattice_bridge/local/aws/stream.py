@@ -51,6 +51,9 @@ class Shard(Protocol):
     def after(self, number: int, limit: int) -> Sequence[StreamRecord]:
         """The oldest records with a higher number, that have not expired; at most `limit`."""
 
+    def count(self, after: int = 0) -> int:
+        """How many records with a higher number have not expired."""
+
     async def wait(self, number: int, until: float) -> None:
         """Returns when a record with a higher number is there, when the shard is closed, or at `until`.
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from lattice_bridge.local.environments.function_log import FunctionLog
 from lattice_bridge.local.environments.peer_process import Address, PeerProcess
@@ -52,6 +52,8 @@ class InvocationResult:
         timed_out: the function ran past its timeout.
         tail: the end of its log.
         milliseconds: that the function ran; 0 if its init phase failed.
+        environment: the label of the environment that ran it; empty if it ran elsewhere.
+        init_milliseconds: of a cold start; None if the environment was there already.
     """
 
     payload: bytes
@@ -59,6 +61,8 @@ class InvocationResult:
     timed_out: bool = False
     tail: bytes = b""
     milliseconds: float = 0.0
+    environment: str = ""
+    init_milliseconds: float | None = None
 
     @property
     def description(self) -> str:
@@ -121,7 +125,9 @@ class Environment:
     Attributes:
         label: `function/tenant#slot`, for people.
         stale: the function's code has changed since the process started.
+        began: monotonic seconds of its start.
         idle_since: monotonic seconds since when it waits for work.
+        invocations: that it has run or runs.
     """
 
     def __init__(self, function: Function, tenant: str | None, slot: int, number: int, shared: SharedSettings) -> None:
@@ -130,7 +136,9 @@ class Environment:
         self.slot = slot
         self.label = f"{function.name}{f'/{tenant}' if tenant is not None else ''}#{slot}"
         self.stale = False
+        self.began = time.monotonic()
         self.idle_since = 0.0
+        self.invocations = 0
         self._mark = f"{shared.stack_id}/{number}."
         self._number = number
         self._folder: Path | None = None
@@ -143,6 +151,8 @@ class Environment:
         self._process: asyncio.subprocess.Process | None = None
         self._exited: asyncio.Task[int] | None = None
         self._busy = False
+        self._init_milliseconds: float | None = None
+        self._ending = False
         self._fault: str | None = None
 
     @property
@@ -151,11 +161,27 @@ class Environment:
         return not self._busy and not self.stale and self._process is not None and self._process.returncode is None
 
     @property
+    def state(self) -> Literal["starting", "busy", "idle", "ending"]:
+        """What it does now."""
+        if self._ending:
+            return "ending"
+        if not self.invocations:
+            return "starting"
+        return "busy" if self._busy else "idle"
+
+    @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
     async def start(self) -> None:
         """Starts the process, and waits until it asks for an invocation or fails. `run` reports which."""
+        began = time.monotonic()
+        try:
+            await self._start()
+        finally:
+            self._init_milliseconds = (time.monotonic() - began) * 1000
+
+    async def _start(self) -> None:
         self._server = await AsgiServer.start(self._runtime.app, max_head=MAX_HEAD)
         self._folder = self._shared.storage.new(self._number)
         try:
@@ -182,6 +208,7 @@ class Environment:
     async def run(self, invocation: Invocation) -> InvocationResult:
         """Runs one invocation to its end. The process may answer, fail, hang or die."""
         self._busy = True
+        self.invocations += 1
         self._log.begin()
         self._log.note(f"START RequestId: {invocation.request_id} Version: $LATEST")
         try:
@@ -211,11 +238,12 @@ class Environment:
             self._show(line)
         request = f"RequestId: {invocation.request_id}"
         self._log.note(f"END {request}\nREPORT {request}\tDuration: {result.milliseconds:.2f} ms")
-        return replace(result, tail=self._log.tail())
+        init, self._init_milliseconds = self._init_milliseconds, None
+        return replace(result, tail=self._log.tail(), environment=self.label, init_milliseconds=init)
 
     async def stop(self) -> None:
         """Kills the process and all that it started, removes the files that they wrote, and frees the port."""
-        self._busy = True
+        self._busy = self._ending = True
         try:
             if self._process is not None and self._exited is not None:
                 kill_group(self._process.pid)

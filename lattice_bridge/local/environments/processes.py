@@ -88,6 +88,16 @@ def kill_children() -> None:
     _end_all(_children)
 
 
+def resident(pid: int) -> int | None:
+    """Bytes of memory that a process has; None if it has ended, or the system does not say. Linux only.
+
+    Pages that it shares with others, such as those of libraries, count too.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
 def _end_all(find: Callable[[], list[int]]) -> None:
     """Kills until none is found: the children of a killed process become this process's children."""
     for _ in range(_ROUNDS):

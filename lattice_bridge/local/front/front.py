@@ -19,7 +19,13 @@ from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.front import function_url, load_balancer
 from lattice_bridge.local.front.apigateway import http_api, json_refused, rest_api
 from lattice_bridge.local.front.exchange.authorizer_cache import AuthorizerCache
-from lattice_bridge.local.front.exchange.exchange import Answer, AnsweredRequest, Exchange, RequestObserver
+from lattice_bridge.local.front.exchange.exchange import (
+    Answer,
+    AnsweredRequest,
+    Exchange,
+    ReceivedRequest,
+    RequestObserver,
+)
 from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse, Pairs, connection_options
 from lattice_bridge.local.front.exchange.identities import Identity
 from lattice_bridge.local.front.exchange.recorder import Recorder
@@ -115,27 +121,34 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, respond: Respond) -> None:
         began = time.perf_counter()
         request_id, method, path = str(uuid.uuid4()), scope["method"], scope[ADDRESS].target.partition("?")[0]
-        body_read, kind, answer, refusal = False, None, _FAILED, None
+        body_read, way_in, kind, answer, refusal, request = False, None, None, _FAILED, None, None
         try:
             way_in = self._way_in(scope[ADDRESS])
             kind = _KINDS[type(way_in)]
             headers = _headers_of(scope, kind.body_limit)
             body = await _body(receive, kind.body_limit)
             body_read = True
-            answer = await kind.serve(_request(scope, headers, body), way_in, self._exchange(request_id))
+            request = _request(scope, headers, body)
+            self._received(request_id, way_in, request, scope)
+            answer = await kind.serve(request, way_in, self._exchange(request_id))
         except Refused as error:
             refusal = kind.refused(error) if kind else error
             answer = Answer(HttpResponse(refusal.status, refusal.headers, refusal.body))
         finally:
-            status, milliseconds = answer.response.status, (time.perf_counter() - began) * 1000
-            self._observer.answered(
-                AnsweredRequest(request_id, method, path, status, milliseconds, refusal, answer.fixed, answer.tenant)
-            )
+            if request is None:
+                self._received(request_id, way_in, _request(scope, _decoded_headers(scope), b""), scope)
+            response, milliseconds = answer.response, (time.perf_counter() - began) * 1000
+            facts = (request_id, method, path, response.status, milliseconds, refusal, answer.fixed, answer.tenant)
+            self._observer.answered(AnsweredRequest(*facts, response))
         if not body_read:
             await drain(receive, scope)
-        response = answer.response
         body = b"" if method == "HEAD" else response.body  # the length of a GET's body is not known
         await respond(response.status, _response_headers(response, request_id, close=not body_read), body)
+
+    def _received(self, request_id: str, way_in: WayIn | None, request: HttpRequest, scope: Scope) -> None:
+        client = scope.get("client") or (request.client_address, 0)
+        version = scope["http_version"]
+        self._observer.received(ReceivedRequest(request_id, way_in, request, version, client, time.time()))
 
     def _exchange(self, request_id: str) -> Exchange:
         region, now = self.plan.region, self._now()
@@ -179,7 +192,7 @@ def _headers_of(scope: Scope, body_limit: int) -> Pairs:
     """
     if scope["http_version"] not in ("1.0", "1.1"):
         raise Refused(400, f"Bad Request: HTTP/{scope['http_version']}; this front speaks HTTP/1.1 only")
-    headers = [(name.decode("latin-1"), _text(value)) for name, value in scope["headers"]]
+    headers = _decoded_headers(scope)
     if _asks_for_websocket(headers):
         raise Refused(400, "Bad Request: no WebSocket; a Lambda target takes one request and gives one response")
     for name, value in headers:
@@ -190,6 +203,10 @@ def _headers_of(scope: Scope, body_limit: int) -> Pairs:
         if name == "content-length" and value.isdigit() and int(value) > body_limit:
             raise Refused(413, f"Content Too Large: {value} bytes; a Lambda target takes {body_limit} here")
     return headers
+
+
+def _decoded_headers(scope: Scope) -> Pairs:
+    return [(name.decode("latin-1"), _text(value)) for name, value in scope["headers"]]
 
 
 def _request(scope: Scope, headers: Pairs, body: bytes) -> HttpRequest:

@@ -51,11 +51,15 @@ class Delivered:
         id: of the message.
         group: its message group; None if it has none.
         receives: how often it has been received.
+        record: of the event, as JSON.
+        sender: the unique id of the role or user that sent it; None if it is not known.
     """
 
     id: str
     group: str | None
     receives: int
+    record: bytes = field(default=b"", repr=False)
+    sender: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,8 @@ class StreamBatch:
         numbers: the records' sequence numbers, in order.
         traces: the trace ids by which the function may invoke others.
         partition_keys: of the records of Kinesis, by sequence number. An item's key is content, so a table has none.
+        records: of the event, as JSON, in order.
+        attempt: how often these records have been delivered together, with this time.
     """
 
     service: str
@@ -128,6 +134,8 @@ class StreamBatch:
     numbers: tuple[str, ...]
     traces: tuple[str, ...] = ()
     partition_keys: Mapping[str, str] = field(default_factory=dict)
+    records: tuple[bytes, ...] = field(default=(), repr=False)
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,3 +177,38 @@ class Observer(Protocol):
     def delivering(self, batch: Batch | StreamBatch) -> None: ...
 
     def delivered(self, delivery: Delivery | StreamDelivery) -> None: ...
+
+
+def what_follows(message: Delivered, batch: Batch) -> str:
+    """What the queue does with a message that failed."""
+    again = f"it comes again in {batch.hidden_for} s"
+    if batch.dead_letters is not None and message.receives >= batch.dead_letters[1]:
+        again = f"in {batch.hidden_for} s it goes to {batch.dead_letters[0]}"
+    return f"Received {times(message.receives)}: {again}"
+
+
+def what_follows_in_shard(delivery: StreamDelivery, *, shows_records: bool) -> str:
+    """What happens to the records of a batch that did not succeed."""
+    count, numbers = delivery.failed, delivery.batch.numbers
+    if not count:
+        return ""
+    if delivery.condition is not None:
+        why = "Retries are used up" if delivery.condition == "RetryAttemptsExhausted" else "Too old"
+        are, their = ("is", "its") if count == 1 else ("are", "their")
+        kept = f"; {delivery.destination} has {their} place in the stream" if delivery.destination else ""
+        return f"{why}: {counted_records(count)} {are} discarded{kept}"
+    when = f"in {delivery.retry_in:g} s" if delivery.retry_in else "at once, in halves"
+    why = ""
+    if delivery.checkpoint:
+        why = f"Checkpoint {delivery.checkpoint}: "
+    elif not delivery.error and not shows_records:
+        why = f"The function reports {numbers[0]}: "
+    return f"{why}{counted_records(count)} {'comes' if count == 1 else 'come'} again {when}"
+
+
+def counted_records(count: int) -> str:
+    return f"{count} record{'' if count == 1 else 's'}"
+
+
+def times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

@@ -65,6 +65,15 @@ class EventSources:
                 poller = self._poller(mapping)
                 self._polling[name] = _Polling(mapping, poller, asyncio.create_task(poller.run()))
 
+    def positions(self, stream: str) -> list[dict[str, int]]:
+        """For each mapping that reads a stream: the numbers up to which all records are done, by shard.
+
+        Args:
+            stream: its ARN.
+        """
+        found = [one for identity, one in self.progress.items() if identity[1] == stream]
+        return [{shard: min(lanes) for shard, lanes in one.positions.items()} for one in found]
+
     def _poller(self, mapping: EventSourceMapping | StreamMapping) -> Poller | StreamPoller:
         if isinstance(mapping, EventSourceMapping):
             return Poller(mapping, self._queues, self._invoke, self._now, self._observer)

@@ -66,7 +66,8 @@ class _Received:
         return self.message.attributes.get("MessageGroupId")
 
     def for_log(self) -> Delivered:
-        return Delivered(self.message.id, self.group, int(self.message.attributes["ApproximateReceiveCount"]))
+        receives = int(self.message.attributes["ApproximateReceiveCount"])
+        return Delivered(self.message.id, self.group, receives, self.record, self.message.attributes.get("SenderId"))
 
 
 class Poller:

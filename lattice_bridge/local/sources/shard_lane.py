@@ -311,6 +311,8 @@ class Lane:
             tuple(str(one.number) for one in reads),
             (request.trace_id,) if request is not None and request.trace_id is not None else (),
             {str(one.number): one.record.key for one in reads} if mapping.service == "kinesis" else {},
+            tuple(one.content for one in reads),
+            part.failures + 1,
         )
 
 

@@ -26,7 +26,7 @@ class TemplateBuses:
     """
 
     def __init__(self, buses: EventBuses) -> None:
-        self._buses = buses
+        self.buses = buses
         self._made: dict[tuple[str, str], EventRule] = {}
         self._names: set[str] = set()
 
@@ -42,10 +42,10 @@ class TemplateBuses:
         own = {bus.name: bus for bus in buses}
         for name in self._names - own.keys():
             with suppress(AwsError):  # it has rules that a client has made
-                self._buses.delete(name)
+                self.buses.delete(name)
         self._names = set(own)
         for bus in own.values():
-            found = self._buses.find(bus.name) or self._buses.create(bus.name)
+            found = self.buses.find(bus.name) or self.buses.create(bus.name)
             found.description, found.arn = bus.description, bus.arn
         for key, rule in wanted.items():
             if self._made.get(key) != rule:
@@ -54,7 +54,7 @@ class TemplateBuses:
 
     def _make(self, rule: EventRule) -> None:
         try:
-            made = self._buses.put_rule(
+            made = self.buses.put_rule(
                 rule.name,
                 rule.bus,
                 pattern=rule.pattern,
@@ -63,11 +63,11 @@ class TemplateBuses:
                 description=rule.description,
             )
             made.targets.clear()
-            self._buses.put_targets(made, rule.targets)
+            self.buses.put_targets(made, rule.targets)
         except AwsError as error:
             _logger.warning("rule %s is not as in the template: %s", rule.name, error)
 
     def _delete(self, rule: EventRule) -> None:
-        bus = self._buses.find(rule.bus)
+        bus = self.buses.find(rule.bus)
         if bus is not None:
             bus.rules.pop(rule.name, None)

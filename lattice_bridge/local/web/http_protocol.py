@@ -9,14 +9,17 @@ Rules:
 * A client that begins with HTTP/2 gets one response in it, that names the fix.
 
 A response is sent whole, with one system call. uvicorn sends its head and its body one after the other, and each costs
-more than all of the stack's own work on a small response.
+more than all of the stack's own work on a small response. Or its body is a stream: the next part is made only after the
+client has read enough of those before, so no part waits in memory. A client that reads nothing for STALL_SECONDS is
+disconnected, and a stream ends when the server stops.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from functools import partial
 from typing import Final
 
@@ -48,9 +51,17 @@ LINGER_SECONDS: Final = 1.0
 """Seconds in which a refused request is read and discarded. If the connection were closed at once, a client that is
 still sending would get a reset, and not the reason."""
 
+STALL_SECONDS: Final = 30.0
+"""Seconds in which the reader of a stream has to read something, if more is waiting for it."""
+
+Body = bytes | AsyncGenerator[bytes, None]
+"""The body of a response: the whole, or its parts as they come. The generator is closed when the client has gone."""
+
 CHUNK_ALLOWANCE: Final = 16
 BODY_ALLOWANCE: Final = 2
 
+_HEADER_FRAMING: Final = 2
+"""Bytes of a header beside its name and value, at least: without them, empty headers would count too little."""
 _WITHOUT_BODY: Final = (204, 304)
 
 _logger: Final = logging.getLogger(__name__)
@@ -63,6 +74,8 @@ class StrictProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._limit = self.config.h11_max_incomplete_event_size or 0
         """Bytes of a head, and of what is between and behind a body's chunks: uvicorn's option for its own parser."""
+        self._always = self.config.encoded_headers
+        """Headers of every response."""
 
     _begun = False
     _in_body = False
@@ -75,6 +88,8 @@ class StrictProtocol(HttpToolsProtocol):
     small chunks is mostly framing."""
     _ended = False
     _discarded = 0
+    _parts: asyncio.Task[None] | None = None
+    """Sends a stream. A connection has one at most, which is its last response."""
     _idle_since: float | None = None
     """The loop's time of the last response, if no request has followed it."""
 
@@ -145,7 +160,7 @@ class StrictProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_body:
             return
-        self._head_size += len(name) + len(value)
+        self._head_size += len(name) + len(value) + _HEADER_FRAMING
         if self._head_size > self._limit:
             raise self._head_too_large()
         self._names.append(name)
@@ -179,19 +194,23 @@ class StrictProtocol(HttpToolsProtocol):
         self._framing = 0
 
     async def respond(
-        self, cycle: RequestResponseCycle, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
+        self, cycle: RequestResponseCycle, status: int, headers: Sequence[tuple[bytes, bytes]], body: Body
     ) -> None:
-        """Sends the whole response of a request. It has no effect if the client has gone.
+        """Sends the response of a request. It has no effect if the client has gone.
 
         Args:
             cycle: the request.
             status: of the response. With 204 and 304, and in response to HEAD, no body is sent.
             headers: names in lower case, without the body's length.
-            body: the whole body.
+            body: the whole body, or its parts.
 
         Raises:
             RuntimeError: a header cannot be sent, or the request has a response already.
         """
+        if not isinstance(body, bytes):
+            async with aclosing(body):
+                await self._stream(cycle, status, headers, body)
+            return
         if self.flow.write_paused and not cycle.disconnected:
             await self.flow.drain()
         if cycle.disconnected:
@@ -199,6 +218,8 @@ class StrictProtocol(HttpToolsProtocol):
         if cycle.response_started:
             raise RuntimeError("The request has a response already.")
         is_head = cycle.scope["method"] == "HEAD"
+        if self._always:
+            headers = [*headers, *self._always]
         cycle.keep_alive = cycle.keep_alive and (b"connection", b"close") not in headers
         head = _head(status, headers, len(body) if body or not is_head else None, keep_alive=cycle.keep_alive)
         cycle.response_started = cycle.response_complete = True
@@ -207,6 +228,61 @@ class StrictProtocol(HttpToolsProtocol):
         if not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()
+
+    async def _stream(
+        self,
+        cycle: RequestResponseCycle,
+        status: int,
+        headers: Sequence[tuple[bytes, bytes]],
+        parts: AsyncGenerator[bytes, None],
+    ) -> None:
+        """Sends a stream, until it or the connection ends, or the server stops."""
+        if cycle.disconnected:
+            return
+        if cycle.response_started:
+            raise RuntimeError("The request has a response already.")
+        chunked = cycle.scope["http_version"] == "1.1"  # the end of the connection ends a body of HTTP/1.0
+        framing = [(b"transfer-encoding", b"chunked")] if chunked else []
+        head = _head(status, [*headers, *self._always, *framing], None, keep_alive=False)
+        cycle.keep_alive, cycle.response_started = False, True
+        try:
+            self.transport.write(head)
+            if cycle.scope["method"] == "HEAD":
+                return
+            self._parts = asyncio.ensure_future(self._send_parts(parts, b"%x\r\n%b\r\n" if chunked else b""))
+            await asyncio.wait([self._parts])
+            if not self._parts.cancelled() and (fault := self._parts.exception()) is not None:
+                raise fault  # without the last chunk: the client sees that the body is not complete
+            if chunked and not self.transport.is_closing():
+                self.transport.write(b"0\r\n\r\n")
+        finally:
+            if self._parts is not None:
+                self._parts.cancel()
+            cycle.response_complete = True
+            cycle.message_event.set()
+            self.transport.close()
+            self.on_response_complete()
+
+    async def _send_parts(self, parts: AsyncGenerator[bytes, None], framing: bytes) -> None:
+        async for part in parts:
+            if part:  # a chunk of no bytes would be the last one
+                self.transport.write(framing % (len(part), part) if framing else part)
+            if self.flow.write_paused:
+                timer = self.loop.call_later(STALL_SECONDS, self.transport.abort)
+                try:
+                    await self.flow.drain()
+                finally:
+                    timer.cancel()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._parts is not None:
+            self._parts.cancel()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self._parts is not None:
+            self._parts.cancel()
 
     def on_response_complete(self) -> None:
         """Continues with the next request, or waits for it.
@@ -251,7 +327,8 @@ class StrictProtocol(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if not self._in_body or (unanswered and not self.cycle.response_started):
-            head = _head(refusal.status, closing_headers(refusal), len(refusal.body), keep_alive=False)
+            headers = [*closing_headers(refusal), *self._always]
+            head = _head(refusal.status, headers, len(refusal.body), keep_alive=False)
             self.transport.write(head + refusal.body)
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
 

@@ -17,16 +17,23 @@ from urllib.parse import unquote
 import uvicorn
 
 from lattice_bridge.local.web.admission import ADMITTING, Address, Refused, address_of, check_admitted, refusal_line
-from lattice_bridge.local.web.http_protocol import LINGER_SECONDS, RESPOND, TARGET, StrictProtocol, closing_headers
+from lattice_bridge.local.web.http_protocol import (
+    LINGER_SECONDS,
+    RESPOND,
+    TARGET,
+    Body,
+    StrictProtocol,
+    closing_headers,
+)
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Respond = Callable[[int, Sequence[tuple[bytes, bytes]], bytes], Awaitable[None]]
-"""Sends a whole response: the status, the headers without the body's length, the body."""
+Respond = Callable[[int, Sequence[tuple[bytes, bytes]], Body], Awaitable[None]]
+"""Sends a response: the status, the headers without the body's length, the body or its parts."""
 Application = Callable[[Scope, Receive, Respond], Awaitable[None]]
-"""Answers a request as an ASGI application does, but with a whole response: none of them streams."""
+"""Answers a request as an ASGI application does, but with a whole response, or a generator of its body's parts."""
 
 HOST: Final = "127.0.0.1"
 MAX_HEAD: Final = 256 * 1024
@@ -52,7 +59,13 @@ class AsgiServer:
 
     @classmethod
     async def start(
-        cls, app: Application, port: int = 0, *, names: Collection[str] = (), max_head: int = MAX_HEAD
+        cls,
+        app: Application,
+        port: int = 0,
+        *,
+        names: Collection[str] = (),
+        max_head: int = MAX_HEAD,
+        headers: Sequence[tuple[str, str]] = (),
     ) -> AsgiServer:
         """Listens on `port`, or on a free one if it is 0.
 
@@ -61,28 +74,17 @@ class AsgiServer:
             port: to listen on.
             names: further host names that are admitted, in lower case. A change of it has an effect at once.
             max_head: bytes of a target and all headers together.
+            headers: of every response of HTTP/1.1, also of one to a request that does not reach the app.
 
         Raises:
             PortTaken: the port is in use, or may not be used.
         """
         listener = _bind(port)
-        config = uvicorn.Config(
-            _admitted(app, names),
-            http=StrictProtocol,
-            h11_max_incomplete_event_size=max_head,  # StrictProtocol's limit too
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,  # uvicorn would trust a client's x-forwarded-for
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=60,  # Lattice's idle timeout
-            timeout_graceful_shutdown=2,
-        )
+        config = _config(_admitted(app, names), max_head, headers)
         config.load()
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
+        server.server_state.default_headers = config.encoded_headers  # of uvicorn's own response to a fault
         await server.startup(sockets=[listener])
         return cls(server, listener)
 
@@ -93,6 +95,26 @@ class AsgiServer:
         except asyncio.CancelledError:
             self._listener.close()
             raise
+
+
+def _config(
+    app: Callable[[Scope, Receive, Send], Awaitable[None]], max_head: int, headers: Sequence[tuple[str, str]]
+) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=StrictProtocol,
+        h11_max_incomplete_event_size=max_head,  # StrictProtocol's limit too
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # uvicorn would trust a client's x-forwarded-for
+        server_header=False,
+        date_header=False,
+        headers=[*headers],
+        timeout_keep_alive=60,  # Lattice's idle timeout
+        timeout_graceful_shutdown=2,
+    )
 
 
 def _bind(port: int) -> socket.socket:

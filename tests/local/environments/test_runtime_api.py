@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lattice_bridge.local.environments.runtime_api import RESPONSE_LIMIT, Invocation, RuntimeApi
-from lattice_bridge.local.web.http_protocol import CONNECTION
+from lattice_bridge.local.web.http_protocol import CONNECTION, Body
 
 INVOCATION = Invocation("id", b"{}", "arn:orders", "blue")
 DEADLINE = 1_750_000_000_000
@@ -44,7 +44,8 @@ class Api:
         async def receive() -> Any:
             return messages.pop(0)
 
-        async def respond(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        async def respond(status: int, headers: Sequence[tuple[bytes, bytes]], body: Body) -> None:
+            assert isinstance(body, bytes)
             sent.append((status, dict(headers), body))
 
         scope = {"method": method, "path": f"/2018-06-01/runtime{path}", CONNECTION: connection}

@@ -13,7 +13,7 @@ from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.local.aws.invoke_checks import LambdaError
 from lattice_bridge.local.aws.lambda_service import InvokeRequest
 from lattice_bridge.local.environments.environment import InvocationResult
-from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
+from lattice_bridge.local.front.exchange.exchange import AnsweredRequest, ReceivedRequest, RequestObserver
 from lattice_bridge.local.front.exchange.http_message import Signer
 from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.front.lattice.service import _advice
@@ -50,10 +50,15 @@ CALLER = "arn:aws:sts::111122223333:assumed-role/blue-api/local"
 OK = InvocationResult(b'{"statusCode": 201}')
 
 
-class Observer:
+class Observer(RequestObserver):
     def __init__(self) -> None:
         self.invoked: list[tuple[str, str, str]] = []
         self.requests: list[AnsweredRequest] = []
+        self.received_first: list[ReceivedRequest] = []
+
+    def received(self, request: ReceivedRequest) -> None:
+        assert request.id not in [answered.id for answered in self.requests]
+        self.received_first.append(request)
 
     def invoking(self, request_id: str, function: str, trace_id: str) -> None:
         self.invoked.append((request_id, function, trace_id))
@@ -83,6 +88,7 @@ def sent(
     *,
     auth: str = "NONE",
     observer: Observer | None = None,
+    version: str = "1.1",
 ) -> Any:
     """Sends a GET. Returns the observer, the Lambda service, and the status that the client gets."""
     observer = observer or Observer()
@@ -93,13 +99,31 @@ def sent(
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b""}
 
-    async def respond(status: int, _headers: Any, _body: bytes) -> None:
+    async def respond(status: int, _headers: Any, _body: Any) -> None:
         statuses.append(status)
 
     front = Front(plan, service, {}, observer)  # type: ignore[arg-type] # a fake of the one method it uses
-    scope = {"method": "GET", "http_version": "1.1", "headers": [], ADDRESS: Address(target, "shop", "shop")}
+    scope = {"method": "GET", "http_version": version, "headers": [], ADDRESS: Address(target, "shop", "shop")}
     asyncio.run(front(scope, receive, respond))
     return observer, service, statuses[0]
+
+
+@pytest.mark.parametrize("target", ["/orders?token=secret", "/other"])
+def test_request_is_reported_once_when_it_is_received_and_with_its_response(tmp_path: Path, target: str) -> None:
+    observer, _, status = sent(tmp_path, target)
+    (received,), (answered,) = observer.received_first, observer.requests
+    assert received.id == answered.id
+    assert (received.request.method, received.request.target, received.version) == ("GET", target, "1.1")
+    assert received.way_in is not None
+    assert received.way_in.name == "shop"
+    assert answered.response.status == status
+
+
+def test_request_that_is_refused_before_it_is_read_is_reported_too(tmp_path: Path) -> None:
+    observer, _, status = sent(tmp_path, "/orders", version="2")
+    (received,), (answered,) = observer.received_first, observer.requests
+    assert (received.id, received.request.body, received.version) == (answered.id, b"", "2")
+    assert answered.response.status == status == 400
 
 
 def test_served_request_is_reported_with_the_trace_of_its_invocation(tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ class Connection:
         self.sent: list[bytes | None] = []
         self.now = 100.0
         self.timers: list[float] = []
+        self.functions: list[Any] = []
         self._real = asyncio.get_running_loop()
         config = Config(
             _admitted(app, ()),
@@ -104,6 +105,7 @@ class Connection:
             h11_max_incomplete_event_size=MAX_HEAD,
             ws="none",
             log_config=None,
+            server_header=False,
             timeout_keep_alive=60,
         )
         config.load()
@@ -125,6 +127,10 @@ class Connection:
     def close(self) -> None:
         self.sent.append(None)
 
+    def abort(self) -> None:
+        self.close()
+        self.protocol.connection_lost(None)
+
     def is_closing(self) -> bool:
         return None in self.sent
 
@@ -140,8 +146,9 @@ class Connection:
     def time(self) -> float:
         return self.now
 
-    def call_later(self, seconds: float, _function: Any) -> SimpleNamespace:
+    def call_later(self, seconds: float, function: Any) -> SimpleNamespace:
         self.timers.append(seconds)
+        self.functions.append(function)
         return SimpleNamespace(cancel=lambda: None)
 
 

@@ -124,6 +124,11 @@ class TableStream:
         start = max(number + 1, self._first)
         return [self._records[each].record(each) for each in range(start, min(start + limit, self._next))]
 
+    def count(self, after: int = 0) -> int:
+        """How many records with a higher number have not expired."""
+        self._refresh()
+        return self._next - max(after + 1, self._first)
+
     async def wait(self, number: int, until: float) -> None:
         """Returns when a record with a higher number is there, when the shard is closed, or at `until`."""
         while True:

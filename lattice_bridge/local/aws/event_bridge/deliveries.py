@@ -16,11 +16,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from lattice_bridge.local.aws.event_bridge.errors import EntryRefused
 from lattice_bridge.local.aws.invoke_checks import LambdaError, is_about_the_tenant
-from lattice_bridge.local.aws.lambda_service import InvokeRequest
+from lattice_bridge.local.aws.lambda_service import InvokeRequest, new_request_id
 from lattice_bridge.local.aws.sqs.errors import SqsError
 from lattice_bridge.local.aws.sqs.message import Attribute, Outgoing
 from lattice_bridge.local.aws.sqs.queues import Queues
@@ -86,12 +86,17 @@ class Delivery:
     note: str = ""
 
 
-class Observer(Protocol):
-    """Takes each delivery that was tried, and each event that reaches no target, with the reason."""
+class Observer:
+    """Receives what happens to events. This one ignores it."""
 
-    def event_delivered(self, delivery: Delivery) -> None: ...
+    def event_delivering(self, event: Event, rule: str, target: str, request_id: str | None) -> None:
+        """An event is about to be delivered. A function is invoked with the request id; a queue has none."""
 
-    def event_lost(self, event: Event, why: str) -> None: ...
+    def event_delivered(self, delivery: Delivery) -> None:
+        """A delivery was tried."""
+
+    def event_lost(self, event: Event, why: str) -> None:
+        """An event reaches no target."""
 
 
 class _Failure(Exception):
@@ -242,11 +247,13 @@ class Deliveries:
         Raises:
             _Failure: the target does not take it.
         """
+        request_id = new_request_id() if waiting.target.service == "lambda" else None
+        self._observer.event_delivering(waiting.event, waiting.rule, waiting.target.name, request_id)
         if isinstance(waiting.body, ValueError):
             raise _Failure("INVALID_JSON", str(waiting.body))
         try:
-            if waiting.target.service == "lambda":
-                await self._invoke_function(waiting, waiting.body)
+            if request_id is not None:
+                await self._invoke_function(waiting, waiting.body, request_id)
             else:
                 self._send(waiting, waiting.body)
         except _Failure:
@@ -255,10 +262,10 @@ class Deliveries:
             _logger.warning("%s: %s: %s", waiting.rule, type(error).__name__, error)
             raise _Failure("INTERNAL_ERROR", type(error).__name__) from error
 
-    async def _invoke_function(self, waiting: _Waiting, body: str) -> None:
-        trace = waiting.event.trace_header
+    async def _invoke_function(self, waiting: _Waiting, body: str, request_id: str) -> None:
+        trace, arn = waiting.event.trace_header, waiting.target.arn
         try:
-            await self._invoke(InvokeRequest(waiting.target.arn, body.encode(), type="Event", trace_id=trace))
+            await self._invoke(InvokeRequest(arn, body.encode(), "Event", trace_id=trace, request_id=request_id))
         except LambdaError as error:
             note = _NO_ROUTER if is_about_the_tenant(error) else ""
             can_retry = error.status == 429 or error.status >= 500

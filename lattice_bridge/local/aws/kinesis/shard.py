@@ -143,6 +143,11 @@ class KinesisShard:
         """The oldest records with a higher number, as Lambda delivers them."""
         return [self._delivered(record) for record in islice(self.records(number), limit)]
 
+    def count(self, after: int = 0) -> int:
+        """How many records with a higher number have not expired."""
+        self.expire()
+        return len(self._records) - bisect_right(self._records, after, key=lambda record: record.number)
+
     async def wait(self, number: int, until: float) -> None:
         """Returns when a record with a higher number is there, when the shard is closed, or at `until`."""
         if not self.is_closed and next(self.records(number), None) is None:

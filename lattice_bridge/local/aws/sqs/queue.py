@@ -29,6 +29,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import blake2b, sha256
+from itertools import islice
 from typing import Final, NamedTuple
 
 from lattice_bridge.local.aws.budget import Budget
@@ -163,6 +164,16 @@ class Queue:
         """The ids of all messages, in any state, in the order of their arrival."""
         self._advance()
         return [stored.id for stored in self._messages.values()]
+
+    def peek(self, after: int = 0, limit: int = 1) -> list[Stored]:
+        """Messages in any state, in the order of their arrival. Nothing changes: they are not received.
+
+        Args:
+            after: the number of a message. Only later ones are returned.
+            limit: how many at most.
+        """
+        self._advance()
+        return list(islice((stored for number, stored in self._messages.items() if number > after), limit))
 
     # ---- sending ----------------------------------------------------------------------------------------------------
 

@@ -49,7 +49,9 @@ def signed_caller(
     )
     if identity is None:
         return None
-    return SignedCaller(identity.access_key, identity.signer(session_name(signed, identity)))
+    signer = identity.signer(session_name(signed, identity))
+    exchange.observer.identified(exchange.id, identity.access_key, str(signer.principal))
+    return SignedCaller(identity.access_key, signer)
 
 
 def iam_fields(caller: SignedCaller) -> dict[str, Any]:

@@ -11,17 +11,52 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final
 
 from lattice_bridge.local.aws.lambda_service import InvokeRequest, LambdaService, new_trace_id
+from lattice_bridge.local.bridge.log_lines import function_name
+from lattice_bridge.local.bridge.refusal_causes import capitalised
 from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front.exchange.authorizer_cache import AuthorizerCache
 from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse
 from lattice_bridge.local.front.exchange.identities import SESSION_NAME, SESSION_PREFIX, Identity
 from lattice_bridge.local.front.exchange.recorder import Recorder
 from lattice_bridge.local.front.exchange.token_keys import TokenKeys
+from lattice_bridge.local.plan.model import WayIn
 from lattice_bridge.local.web.admission import Refused
 from lattice_bridge.local.web.sigv4 import SignatureRefused, Signed
+
+_REQUEST_ID: Final = re.compile(r"RequestId: [0-9a-f-]{36} Error: ")
+"""The beginning of Lambda's own errors. The function's line above the request's has the id."""
+
+
+def cause_in_words(cause: str, target: str | None) -> str:
+    """The cause of a refusal as a sentence, with the name of the target in place of its ARN."""
+    if target is None:
+        return capitalised(cause)
+    words = _REQUEST_ID.sub("", cause.replace(target, function_name(target)))
+    return words if cause.startswith(target) else capitalised(words)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedRequest:
+    """A request that the front has received as a whole, or as far as it has read it.
+
+    Attributes:
+        id: the front's id of the request.
+        way_in: that has its host name; None if none has.
+        request: as it arrived. Its body is empty if the front has refused it before it was read.
+        version: of HTTP, as in `1.1`.
+        client: the address and the port of the other end of the connection.
+        began: seconds since the epoch.
+    """
+
+    id: str
+    way_in: WayIn | None
+    request: HttpRequest = field(repr=False)
+    version: str
+    client: tuple[str, int]
+    began: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +72,7 @@ class AnsweredRequest:
         refusal: the front's own, or None.
         fixed: why the way in answered by itself and invoked no function; None if it did not.
         tenant: the tenant id with which the way in invoked the function; empty for none.
+        response: for the client.
     """
 
     id: str
@@ -47,10 +83,20 @@ class AnsweredRequest:
     refusal: Refused | None = None
     fixed: str | None = None
     tenant: str = ""
+    response: HttpResponse = field(default=HttpResponse(500), repr=False)
 
 
-class RequestObserver(Protocol):
-    """Receives what happens to the requests of the front."""
+class RequestObserver:
+    """Receives what happens to the requests of the front. This one ignores it."""
+
+    def received(self, request: ReceivedRequest) -> None:
+        """The front has received a request. It is called once for each, before `answered`."""
+
+    def identified(self, request_id: str, access_key: str, principal: str) -> None:
+        """The front has verified the signature of a request."""
+
+    def authorizing(self, request_id: str, trace_id: str) -> None:
+        """The front invokes an authorizer for a request. The trace id is that of the invocation."""
 
     def invoking(self, request_id: str, function: str, trace_id: str) -> None:
         """The front invokes a target for a request. The trace id is that of the invocation."""
@@ -122,6 +168,8 @@ class Exchange:
         trace_id = trace_id or new_trace_id()
         if target:
             self.observer.invoking(self.id, function, trace_id)
+        else:
+            self.observer.authorizing(self.id, trace_id)
         result = await self.service.invoke(InvokeRequest(function, payload, tenant=tenant, trace_id=trace_id))
         assert result is not None  # an invocation of type RequestResponse has one
         return result

@@ -53,6 +53,8 @@ def _authenticate(request: HttpRequest, service: Service, exchange: Exchange) ->
         signer = identity.signer(session_name(signed, identity)) if identity else None
     except SignatureRefused as error:
         raise Refused(403, str(error), reason="signature_refused") from error
+    if identity is not None and signer is not None:
+        exchange.observer.identified(exchange.id, identity.access_key, str(signer.principal))
     try:
         authorize(service, request, signer)
     except NotAuthorized as error:

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from lattice_bridge.errors import REASONS
-from lattice_bridge.local.refusal_causes import _TEMPLATES, cause, record_cause
+from lattice_bridge.local.bridge.refusal_causes import _TEMPLATES, cause, record_cause
 
 
 def test_every_reason_code_has_a_sentence() -> None:

@@ -1,0 +1,95 @@
+"""The inspector's cost: processor time of the stack's process for a request, without it, with it, and with a reader.
+
+Three stacks run at the same time, and get the same requests in alternating rounds. So a shared machine disturbs all of
+them alike. The median of the rounds counts.
+"""
+
+from __future__ import annotations
+
+import http.client
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from urllib.parse import urlsplit
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.soak import Stack, _processor_seconds, client, listening, load
+
+MOST = 1.15
+"""Processor time with the inspector and a reader, over that without it."""
+
+
+class Reader:
+    """Reads the inspector's stream as the page does, until it is closed."""
+
+    def __init__(self, url: str) -> None:
+        address, self.bytes = urlsplit(url), 0
+        self._connection = http.client.HTTPConnection(str(address.hostname), address.port)
+        token = address.fragment.removeprefix("token=")
+        self._connection.request("GET", "/api/stream?after=0", headers={"authorization": f"Bearer {token}"})
+        self._response = self._connection.getresponse()
+        assert self._response.status == 200, self._response.read()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        while chunk := self._response.read1(65536):
+            self.bytes += len(chunk)
+
+
+@contextmanager
+def running(*, inspect: bool) -> Iterator[tuple[Stack, str]]:
+    """A stack, and the URL of its inspector."""
+    stack = Stack()
+    arguments = ["--parameter", "AuthType=NONE", *(["--inspect"] if inspect else [])]
+    with listening(arguments, stack.read) as (stack.pid, addresses):
+        stack.front = addresses["front"]
+        yield stack, addresses.get("inspector", "")
+
+
+@click.command()
+@click.option("--requests", default=1000, show_default=True, help="Of each stack in each round.")
+@click.option("--rounds", default=8, show_default=True)
+def main(requests: int, rounds: int) -> None:
+    """Measure what the inspector costs."""
+    with ExitStack() as started:
+        stacks = {
+            name: started.enter_context(running(inspect=name != "without"))
+            for name in ("without", "captured", "captured and read")
+        }
+        reader = Reader(stacks["captured and read"][1])
+        for stack, _ in stacks.values():
+            load(stack, 8, 400)  # environments are there
+        found: dict[str, list[tuple[float, float]]] = {name: [] for name in stacks}
+        for number in range(rounds):
+            order = list(stacks.items())
+            for name, (stack, _) in order[number % 3 :] + order[: number % 3]:
+                before = _processor_seconds(stack.pid)
+                rate, wrong = load(stack, 8, requests)
+                assert not wrong
+                found[name].append(((_processor_seconds(stack.pid) - before) * 1000 / requests, rate))
+        resident = {name: stack.resident()[0] / 1024 for name, (stack, _) in stacks.items()}
+        began = time.perf_counter()
+        client(stacks["captured and read"][0].front, 1, 0)
+        alone = (time.perf_counter() - began) * 1000
+    table = Table(
+        title=f"The inspector's cost, {rounds} rounds of {requests} requests, Python {sys.version.split()[0]}"
+    )
+    for column in ("", "processor ms of the stack", "over without", "requests a second", "resident MiB"):
+        table.add_column(column, justify="right" if column else "left")
+    medians = {name: statistics.median(spent for spent, _ in pairs) for name, pairs in found.items()}
+    for name, pairs in found.items():
+        over, rate = medians[name] / medians["without"], statistics.median(rate for _, rate in pairs)
+        table.add_row(name, f"{medians[name]:.3f}", f"{over:.3f}", f"{rate:.0f}", f"{resident[name]:.0f}")
+    Console().print(table)
+    print(f"read by the reader: {reader.bytes / 1024:.0f} KiB; one request with a new connection: {alone:.1f} ms")
+    sys.exit(0 if medians["captured and read"] / medians["without"] <= MOST else 1)
+
+
+if __name__ == "__main__":
+    main()

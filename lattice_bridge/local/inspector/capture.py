@@ -1,0 +1,680 @@
+"""Captures what happens in a stack: makes the entries of the timeline out of what its parts report.
+
+Rule: no sender decides to which entry something belongs. The front's requests, batches and queued invocations
+are found by ids that the stack has made. What a function invokes is found by the root of its trace id, and an
+invocation that could belong to two of them is an entry of its own.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from lattice_bridge.local.aws.async_invokes import Try
+from lattice_bridge.local.aws.event_bridge.deliveries import Delivery as EventDelivery
+from lattice_bridge.local.aws.event_bridge.deliveries import Event
+from lattice_bridge.local.aws.invoke_checks import LambdaError
+from lattice_bridge.local.aws.lambda_service import InvokeRequest
+from lattice_bridge.local.bridge.configuration import BridgeConfiguration
+from lattice_bridge.local.bridge.log_lines import (
+    function_name,
+    is_record,
+    is_request,
+    json_object,
+    record_words,
+    request_words,
+    text_in,
+    trace_root,
+)
+from lattice_bridge.local.bridge.refusal_causes import capitalised
+from lattice_bridge.local.environments.environment import InvocationResult
+from lattice_bridge.local.front.exchange.exchange import AnsweredRequest, ReceivedRequest, cause_in_words
+from lattice_bridge.local.inspector.entry import (
+    Content,
+    Entry,
+    HttpIn,
+    Invoked,
+    InvokeIn,
+    Outcome,
+    RecordIn,
+    RecordOut,
+    Way,
+)
+from lattice_bridge.local.inspector.observer import StackObserver
+from lattice_bridge.local.inspector.timeline import Timeline
+from lattice_bridge.local.plan.function_url import FunctionUrl
+from lattice_bridge.local.plan.http_api import HttpApi, HttpDomain
+from lattice_bridge.local.plan.load_balancer import LoadBalancer
+from lattice_bridge.local.plan.model import OWN_HANDLERS, Function, Service
+from lattice_bridge.local.plan.rest_api import RestApi
+from lattice_bridge.local.sources.delivery import (
+    Batch,
+    Delivered,
+    Delivery,
+    StreamBatch,
+    StreamDelivery,
+    what_follows,
+    what_follows_in_shard,
+)
+
+MAX_LOG: Final = 256 * 1024
+"""Characters of an environment's lines that are kept until its invocation ends. The last ones stay."""
+MAX_INVOCATIONS: Final = 200
+"""Invocations of an entry that are kept."""
+_LARGE: Final = 64 * 1024
+"""Bytes of an invocation that are counted at once, and not first at the end of its entry."""
+_LABELS: Final = 128
+"""Environments whose lines are kept."""
+
+_WAYS: Final[Mapping[type, Way]] = {
+    Service: "lattice",
+    RestApi: "api",
+    HttpApi: "api",
+    HttpDomain: "api",
+    LoadBalancer: "load_balancer",
+    FunctionUrl: "function_url",
+}
+_OF_RECORDS: Final[Mapping[str, Outcome]] = {"done": "ok", "failed": "failed", "quarantined": "quarantined"}
+"""The status in a bridge's line → the outcome."""
+_RECORD_ID: Final = re.compile(rb'"(?:messageId|eventID)"\s*:\s*"([^"\\]{1,200})"')
+"""The id of a record in the event that a bridge makes of it."""
+_RECORD_LINE, _REQUEST_LINE = '"message":"record"', '"message":"request"'
+
+
+@dataclass(slots=True)
+class Replay:
+    """A repetition of an entry.
+
+    Attributes:
+        of: the number of the entry that is repeated.
+        n: the number of the entry of the repetition; None before the stack has seen it.
+    """
+
+    of: int
+    n: int | None = None
+
+
+@dataclass(slots=True)
+class _Open:
+    """An entry that has not ended, or whose invocations have not.
+
+    Attributes:
+        entry: in the timeline.
+        content: its content. The timeline may have dropped it.
+        record: the id by which its line is found among those of its batch.
+        event: the id by which its invocation is found.
+        milliseconds: until its line; the other records of its batch may take longer. None without a line.
+    """
+
+    entry: Entry
+    content: Content
+    record: str = ""
+    event: str = ""
+    milliseconds: float | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    """A request, a batch or an invocation, to which invocations belong.
+
+    Attributes:
+        opens: its entries; several for a batch.
+        function: the name of the function that it is for; empty if it is not known yet.
+        target: the same as it was named.
+        traces: its trace ids.
+        roots: of its trace ids.
+        running: invocations that have not ended.
+        has_ended: all of its entries have.
+        invocation: the request id of the asynchronous invocation that it waits for; None without one.
+    """
+
+    opens: list[_Open]
+    function: str = ""
+    target: str | None = None
+    traces: set[str] = field(default_factory=set)
+    roots: list[str] = field(default_factory=list)
+    running: int = 0
+    has_ended: bool = False
+    invocation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """An invocation that has not ended."""
+
+    invoked: Invoked
+    work: _Work
+    opens: Sequence[_Open]
+    is_target: bool
+
+
+@dataclass(slots=True)
+class _Lines:
+    """The last lines of an environment."""
+
+    lines: deque[str] = field(default_factory=deque)
+    size: int = 0
+
+
+class Capture(StackObserver):
+    """Makes entries.
+
+    Args:
+        timeline: takes them.
+        configurations: returns those of the bridges, as they are now.
+    """
+
+    def __init__(
+        self, timeline: Timeline, configurations: Callable[[], Iterable[BridgeConfiguration]] = lambda: ()
+    ) -> None:
+        self.timeline = timeline
+        self.configurations = configurations
+        self._loaded: dict[str, BridgeConfiguration] = {}
+        self._requests: dict[str, _Work] = {}
+        self._invokes: dict[str, _Work] = {}
+        self._asking: tuple[str, _Work] | None = None
+        self._events: dict[tuple[str, str, str], _Work] = {}
+        self._roots: dict[str, list[_Work]] = {}
+        self._running: dict[str, _Running] = {}
+        self._lines: OrderedDict[str, _Lines] = OrderedDict()
+        self._expected: dict[Hashable, Replay] = {}
+
+    # ---- replay -----------------------------------------------------------------------------------------------------
+
+    def expect(self, key: Hashable, of: int) -> Replay:
+        """Marks the next entry with a key as the repetition of an entry.
+
+        Args:
+            key: of HTTP the address and port from which the request will be sent; else the id of the message, record,
+                event or invocation.
+            of: the number of the entry that is repeated.
+        """
+        found = self._expected[key] = Replay(of)
+        return found
+
+    def forget(self, key: Hashable) -> None:
+        """Expects a key no longer."""
+        self._expected.pop(key, None)
+
+    # ---- HTTP -------------------------------------------------------------------------------------------------------
+
+    def received(self, request: ReceivedRequest) -> None:
+        """Begins the entry of a request."""
+        http, way_in = request.request, request.way_in
+        entry = Entry(
+            "lattice" if way_in is None else _WAYS[type(way_in)],
+            "" if way_in is None else way_in.name,
+            http.target.partition("?")[0],
+            request.id,
+            request.began,
+            method=http.method,
+        )
+        content = Content(HttpIn(http, request.version))
+        self._requests[request.id] = self._begin(entry, content, tuple(request.client))
+
+    def identified(self, request_id: str, access_key: str, principal: str) -> None:
+        """Takes the caller of a request."""
+        if (work := self._requests.get(request_id)) is None:
+            return
+        (one,) = work.opens
+        one.entry.caller = caller_in_words(principal)
+        if isinstance(one.content.came_in, HttpIn):
+            http = one.content.came_in
+            one.content.came_in = HttpIn(http.request, http.version, access_key, principal)
+
+    def authorizing(self, request_id: str, trace_id: str) -> None:
+        """Takes the trace id of an authorizer."""
+        if (work := self._requests.get(request_id)) is not None:
+            self._asking = (trace_id, work)
+            self._add_roots(work, [trace_id])
+
+    def invoking(self, request_id: str, function: str, trace_id: str) -> None:
+        """Takes the target of a request."""
+        if (work := self._requests.get(request_id)) is not None:
+            work.function, work.target = function_name(function), function
+            self._asking = (trace_id, work)
+            self._add_roots(work, [trace_id])
+
+    def answered(self, request: AnsweredRequest) -> None:
+        """Ends the entry of a request."""
+        if (work := self._requests.pop(request.id, None)) is None:
+            return
+        (one,) = work.opens
+        entry, content, line = one.entry, one.content, one.content.line
+        entry.tenant = entry.tenant or request.tenant or None
+        content.reply = request.response
+        reason, outcome = "ok", _outcome(request.status)
+        if request.refusal is not None:
+            reason = request.refusal.reason
+            outcome = _refused(request.status)
+            content.text = cause_in_words(request.refusal.cause, work.target)
+        elif request.fixed is not None:
+            reason, outcome, content.text = "fixed_response", "fixed", capitalised(request.fixed)
+        elif line is not None and is_request(line):
+            reason, content.text = str(line["reason"]), request_words(line) or None
+            outcome = outcome if reason == "ok" else _refused(request.status)
+        entry.status = request.status
+        self._end(work, one, outcome, reason, request.milliseconds)
+        self._close(work)
+
+    # ---- invocations ------------------------------------------------------------------------------------------------
+
+    def invocation_began(self, function: Function, request: InvokeRequest) -> None:
+        """Takes an invocation: of an entry that is known, or of a new one."""
+        work, opens, is_target = self._work_of(request)
+        if request.type == "Event":  # its tries follow
+            if request.request_id not in self._invokes:
+                if work is not None:  # what its function invokes, or the target of an asynchronous integration
+                    self._attach(work, opens, function.name, request)
+                self._begin_invoke("async", request)
+            return
+        if work is None:
+            work = self._begin_invoke("invoke", request)
+            opens = work.opens
+        elif is_target and request.trace_id is not None:
+            self._add_roots(work, [request.trace_id])
+        invoked = self._attach(work, opens, function.name, request)
+        work.running += 1
+        if is_target and function.handler in OWN_HANDLERS:
+            configuration = self._configuration(function.name)
+            for one in opens:
+                one.entry.configuration = configuration if one.entry.content is not None else None
+        self._running[request.request_id] = _Running(invoked, work, opens, is_target)
+
+    def invocation_ended(self, request: InvokeRequest, result: InvocationResult) -> None:
+        """Takes the answer of a function."""
+        if (running := self._running.pop(request.request_id, None)) is None:
+            return
+        invoked = running.invoked
+        invoked.answer, invoked.error, invoked.ms = result.payload, result.error, result.milliseconds
+        invoked.took_ms = (time.time() - invoked.began) * 1000
+        invoked.init_ms, invoked.cold = result.init_milliseconds, result.init_milliseconds is not None
+        if result.environment:
+            invoked.environment = result.environment
+            if (lines := self._lines.pop(result.environment, None)) is not None:
+                invoked.log = [*lines.lines]
+        if running.is_target:
+            self._take_request_line(running)
+        for one in running.opens:
+            one.entry.cold = one.entry.cold or invoked.cold
+            if not running.is_target:
+                one.entry.function, one.entry.tenant = invoked.function, one.entry.tenant or invoked.tenant
+        self._ended(running, result.description if result.error is not None else "")
+
+    def invocation_refused(self, request: InvokeRequest, error: LambdaError) -> None:
+        """Takes a refusal of Lambda."""
+        words = f"{error.code}: {error}"
+        if (running := self._running.pop(request.request_id, None)) is not None:
+            running.invoked.error = words
+            running.invoked.took_ms = (time.time() - running.invoked.began) * 1000
+            self._ended(running, words, error)
+            return
+        work, opens, is_target = self._work_of(request)
+        if work is None:
+            work = self._begin_invoke("async" if request.type == "Event" else "invoke", request)
+            opens = work.opens
+        invoked = self._attach(work, opens, function_name(request.function), request)
+        invoked.error = words
+        if work.opens[0].entry.way == "async" and request.type == "Event":  # it was not accepted
+            self._invokes.pop(request.request_id, None)
+            self._end_invoke(work, words, error)
+        else:
+            work.running += 1
+            self._ended(_Running(invoked, work, opens, is_target), words, error)
+
+    def _ended(self, running: _Running, words: str, error: LambdaError | None = None) -> None:
+        work = running.work
+        work.running -= 1
+        if running.is_target and work.opens[0].entry.way == "invoke":
+            self._end_invoke(work, words, error)
+        elif work.has_ended or running.invoked.size > _LARGE:  # it may have run on after the end of its request
+            for one in running.opens:
+                self.timeline.changed(one.entry)
+            self._close(work)
+
+    def _end_invoke(self, work: _Work, words: str, error: LambdaError | None) -> None:
+        """Ends the entry of an Invoke. The words are empty if the function has answered."""
+        (one,) = work.opens
+        if error is not None:
+            outcome, reason = _refused(error.status), error.code
+            became = "refused"
+        else:
+            outcome, reason = self._by_line(one, "failed" if words else "ok")
+            became = "failed" if words else "answered"
+        one.content.text = one.content.text or capitalised(words) or None
+        one.content.reply = RecordOut(became, words)
+        self._end(work, one, outcome, reason)
+        self._close(work)
+
+    # ---- batches ----------------------------------------------------------------------------------------------------
+
+    def delivering(self, batch: Batch | StreamBatch) -> None:
+        """Begins an entry for each record of a batch."""
+        opens = [*_of_queue(batch)] if isinstance(batch, Batch) else [*_of_stream(batch)]
+        for one in opens:
+            self._add(one, one.record)
+        work = _Work(opens, function_name(batch.function), batch.function)
+        self._add_roots(work, batch.traces)
+        self._invokes[batch.request_id] = work
+
+    def delivered(self, delivery: Delivery | StreamDelivery) -> None:
+        """Ends the entries of a batch."""
+        if delivery.batch.request_id not in self._invokes:
+            self.delivering(delivery.batch)  # records that are discarded without an invocation
+        work = self._invokes.pop(delivery.batch.request_id)
+        for index, one in enumerate(work.opens):
+            if isinstance(delivery, Delivery):
+                self._end_message(work, one, delivery, delivery.batch.messages[index])
+            else:
+                self._end_record(work, one, delivery, index)
+        self._close(work)
+
+    def _end_message(self, work: _Work, one: _Open, delivery: Delivery, message: Delivered) -> None:
+        has_failed = message.id in delivery.failed
+        outcome, reason = self._by_line(one, "failed" if has_failed else "ok")
+        follows = what_follows(message, delivery.batch) if has_failed else ""
+        one.content.reply = RecordOut("reported as failed" if has_failed else _gone(outcome), follows)
+        self._end_of_record(work, one, outcome, reason, delivery)
+
+    def _end_record(self, work: _Work, one: _Open, delivery: StreamDelivery, index: int) -> None:
+        has_failed = index >= len(work.opens) - delivery.failed
+        outcome, reason = self._by_line(one, "failed" if has_failed else "ok")
+        if delivery.condition is not None and has_failed:
+            became = "discarded"
+        elif has_failed:
+            became = "delivered again"
+        else:
+            became = "quarantined" if outcome == "quarantined" else f"checkpoint {delivery.checkpoint}"
+        follows = what_follows_in_shard(delivery, shows_records=one.content.line is not None) if has_failed else ""
+        one.content.reply = RecordOut(became, follows)
+        self._end_of_record(work, one, outcome, reason, delivery)
+
+    def _end_of_record(
+        self, work: _Work, one: _Open, outcome: Outcome, reason: str, delivery: Delivery | StreamDelivery
+    ) -> None:
+        words = [one.content.text, delivery.error, delivery.note]
+        one.content.text = ". ".join(capitalised(text).rstrip(".") for text in words if text) or None
+        if one.content.line is None and delivery.error:
+            outcome, reason = "failed", "function_failed"
+        self._end(work, one, outcome, reason, one.milliseconds)
+
+    # ---- events and asynchronous invocations ------------------------------------------------------------------------
+
+    def event_delivering(self, event: Event, rule: str, target: str, request_id: str | None) -> None:
+        """Begins the entry of an event at one target."""
+        work = self._begin_event(event, rule, target)
+        self._events[event.id, rule, target] = work
+        if request_id is not None:
+            work.invocation = request_id
+            self._invokes[request_id] = work
+
+    def event_delivered(self, delivery: EventDelivery) -> None:
+        """Ends the entry of an event that has not reached its target, or whose target is a queue."""
+        work = self._events.pop((delivery.event.id, delivery.rule, delivery.target), None)
+        if work is None:
+            return
+        (one,) = work.opens
+        if delivery.error and work.invocation is not None:
+            self._invokes.pop(work.invocation, None)
+        words = (delivery.error, delivery.outcome, delivery.note)
+        one.content.text = ". ".join(capitalised(text).rstrip(".") for text in words if text) or None
+        if delivery.error:
+            one.content.reply = RecordOut("not delivered", delivery.outcome)
+            self._end(work, one, "failed", "not_delivered", delivery.milliseconds)
+        elif work.invocation is None:
+            one.content.reply = RecordOut("delivered")
+            self._end(work, one, "ok", "ok", delivery.milliseconds)
+        else:
+            return  # its function runs
+        self._close(work)
+
+    def event_lost(self, event: Event, why: str) -> None:
+        """Makes the entry of an event that reaches no target. On AWS, this is no error."""
+        work = self._begin_event(event, "", "")
+        (one,) = work.opens
+        one.content.text = capitalised(why)
+        one.content.reply = RecordOut("not delivered", why)
+        self._end(work, one, "ok", "no_target", 0.0)
+        self._close(work)
+
+    def tried(self, one: Try) -> None:
+        """Ends the entry of an asynchronous invocation, or shows why it is tried again."""
+        if (work := self._invokes.get(one.request_id)) is None:
+            return
+        (only,) = work.opens
+        only.content.text = capitalised(one.error) or only.content.text
+        if one.pause is not None:
+            self.timeline.changed(only.entry)
+            return
+        del self._invokes[one.request_id]
+        outcome, reason = self._by_line(only, "failed" if one.error else "ok")
+        if one.error:
+            outcome, reason = "failed", "function_failed"
+        sent = ", ".join(delivery.arn.rpartition(":")[2] for delivery in one.deliveries if not delivery.fault)
+        only.content.reply = RecordOut("lost" if one.is_lost else one.condition, f"Sent to {sent}" if sent else "")
+        self._end(work, only, outcome, reason)
+        self._close(work)
+
+    def _begin_event(self, event: Event, rule: str, target: str) -> _Work:
+        attributes = {"source": event.source, **({"rule": rule, "target": target} if rule else {})}
+        came_in = RecordIn(event.text.encode(), attributes=attributes, target=target)
+        entry = Entry(
+            "bus", event.bus, event.detail_type, event.id, time.time(), function=function_name(target) or None
+        )
+        work = self._begin(entry, Content(came_in), event.id)
+        work.function = function_name(target)
+        return work
+
+    # ---- lines ------------------------------------------------------------------------------------------------------
+
+    def function_output(self, label: str, line: str) -> None:
+        """Keeps a line for the invocation that its environment runs."""
+        kept = self._lines.get(label)
+        if kept is None:
+            kept = self._lines[label] = _Lines()
+            if len(self._lines) > _LABELS:
+                self._lines.popitem(last=False)
+        kept.lines.append(line)
+        kept.size += len(line)
+        while kept.size > MAX_LOG and len(kept.lines) > 1:
+            kept.size -= len(kept.lines.popleft())
+        if line.startswith("{") and _RECORD_LINE in line:
+            self._take_record_line(label, line)
+
+    def _take_record_line(self, label: str, line: str) -> None:
+        """Takes the line of a bridge about a record of a batch, or about an event."""
+        found = json_object(line)
+        if found is None or not is_record(found):
+            return
+        running = self._running.get(str(found["requestId"]))
+        if running is None or not running.is_target or not label.startswith(f"{running.invoked.function}#"):
+            return
+        for one in running.opens:
+            if len(running.opens) == 1 or one.record == found["id"]:
+                self._take_line(one, found)
+                one.milliseconds = (time.time() - one.entry.at) * 1000
+
+    def _take_request_line(self, running: _Running) -> None:
+        """Takes the line of a bridge about a request."""
+        if len(running.opens) != 1 or running.opens[0].content.line is not None:
+            return
+        for line in reversed(running.invoked.log):
+            if _REQUEST_LINE in line and (found := json_object(line)) is not None and is_request(found):
+                self._take_line(running.opens[0], found)
+                return
+
+    def _take_line(self, one: _Open, found: Mapping[str, Any]) -> None:
+        entry = one.entry
+        one.content.line = found
+        entry.tenant = text_in(found, "tenant") or entry.tenant
+        entry.function = entry.function or function_name(text_in(found, "function")) or None
+
+    def _by_line(self, one: _Open, otherwise: Outcome) -> tuple[Outcome, str]:
+        """The outcome and the reason, by the bridge's line if there is one."""
+        line = one.content.line
+        if line is None:
+            return otherwise, "ok" if otherwise == "ok" else "function_failed"
+        reason = str(line["reason"])
+        if is_request(line):
+            one.content.text = request_words(line) or None
+            return (_outcome(line["status"]) if reason == "ok" else _refused(line["status"])), reason
+        one.content.text = record_words(line) or None
+        # A record that is done may come again, behind one that failed. It has not failed itself.
+        return _OF_RECORDS.get(line["status"], otherwise), reason
+
+    # ---- entries ----------------------------------------------------------------------------------------------------
+
+    def _begin(self, entry: Entry, content: Content, key: Hashable) -> _Work:
+        one = _Open(entry, content)
+        self._add(one, key)
+        return _Work([one])
+
+    def _begin_invoke(self, way: Way, request: InvokeRequest) -> _Work:
+        name = function_name(request.function)
+        came_in = InvokeIn(request.function, request.payload, request.tenant, request.type)
+        entry = Entry(way, "", name, request.request_id, time.time(), tenant=request.tenant, function=name)
+        work = self._begin(entry, Content(came_in), request.request_id)
+        work.function, work.target = name, request.function
+        if request.trace_id is not None:
+            self._add_roots(work, [request.trace_id])
+        if way == "async":
+            self._invokes[request.request_id] = work
+        return work
+
+    def _add(self, one: _Open, key: Hashable) -> None:
+        replay = self._expected.pop(key, None) if self._expected else None
+        one.entry.replay_of = None if replay is None else replay.of
+        one.entry.content = one.content
+        n = self.timeline.add(one.entry)
+        if replay is not None:
+            replay.n = n
+
+    def _end(self, work: _Work, one: _Open, outcome: Outcome, reason: str, milliseconds: float | None = None) -> None:
+        entry = one.entry
+        entry.state, entry.outcome, entry.reason = "ended", outcome, reason
+        entry.ms = round((time.time() - entry.at) * 1000 if milliseconds is None else milliseconds, 3)
+        entry.function = entry.function or work.function or None
+        work.has_ended = True
+        self.timeline.changed(entry)
+
+    def _close(self, work: _Work) -> None:
+        """Forgets a work that has ended, unless its invocations run on."""
+        if work.running or not work.has_ended:
+            return
+        for root in work.roots:
+            others = [other for other in self._roots.get(root, ()) if other is not work]
+            if others:
+                self._roots[root] = others
+            else:
+                self._roots.pop(root, None)
+        work.roots.clear()
+
+    def _add_roots(self, work: _Work, traces: Iterable[str]) -> None:
+        for trace in traces:
+            work.traces.add(trace)
+            root = trace_root(trace)
+            if root not in work.roots:
+                work.roots.append(root)
+                self._roots.setdefault(root, []).append(work)
+
+    def _work_of(self, request: InvokeRequest) -> tuple[_Work | None, Sequence[_Open], bool]:
+        """The work to which an invocation belongs, its entries, and whether the work is for it: whether no function has
+        asked for it. No work if the invocation is one of its own."""
+        if (own := self._invokes.get(request.request_id)) is not None:
+            return own, own.opens, True
+        asking, self._asking = self._asking, None
+        if asking is not None and asking[0] == request.trace_id:  # the front awaits nothing between the two calls
+            work = asking[1]
+            return work, work.opens, function_name(request.function) == work.function
+        works = self._roots.get(trace_root(request.trace_id), ()) if request.trace_id is not None else ()
+        if not works:
+            return None, (), True
+        if len(works) > 1 or len(works[0].opens) > 1:
+            match = _RECORD_ID.search(request.payload)
+            event = match[1].decode("utf-8", "replace") if match is not None else ""
+            for work in works:
+                if event and (opens := [one for one in work.opens if one.event == event]):
+                    return work, opens, False
+        # A client may choose the trace id of a request. What could belong to two of them belongs to none.
+        exact = works if len(works) == 1 else [work for work in works if request.trace_id in work.traces]
+        if len(exact) != 1:
+            return None, (), True
+        (work,) = exact
+        invocations = work.opens[0].content.invocations
+        is_first = all(before.function != work.function for before in invocations)
+        return work, work.opens, is_first and function_name(request.function) == work.function
+
+    def _attach(self, work: _Work, opens: Sequence[_Open], function: str, request: InvokeRequest) -> Invoked:
+        """Adds an invocation to entries. One that Lambda has refused, and that is repeated, is the same."""
+        now = time.time()
+        (first, *_) = opens
+        for before in reversed(first.content.invocations):
+            if before.request_id == request.request_id and before.answer is None and before.error is not None:
+                before.began, before.error = now, None
+                return before
+        invoked = Invoked(function, request.request_id, request.payload, now, request.tenant, shared_by=len(opens))
+        for one in opens:
+            if one.content.invocations and function == work.function and one.content.event is None:
+                one.content.event = request.payload if one.content.invocations[0].function != function else None
+            if len(one.content.invocations) < MAX_INVOCATIONS:
+                one.content.invocations.append(invoked)
+        return invoked
+
+    def _configuration(self, bridge: str) -> BridgeConfiguration | None:
+        """The configuration of a bridge. A bridge keeps its last good one."""
+        found = next((one for one in self.configurations() if one.function.name == bridge), None)
+        if found is not None and (found.settings is not None or bridge not in self._loaded):
+            self._loaded[bridge] = found
+        return self._loaded.get(bridge)
+
+
+def caller_in_words(principal: str) -> str:
+    """An ARN in short.
+
+    >>> caller_in_words("arn:aws:sts::111122223333:assumed-role/blue-api/local")
+    'role blue-api'
+    >>> caller_in_words("arn:aws:iam::111122223333:user/team/ann"), caller_in_words("arn:aws:iam::111122223333:root")
+    ('user ann', 'account 111122223333')
+    """
+    *_, account, resource = principal.split(":")
+    kind, _, name = resource.partition("/")
+    if kind == "assumed-role":
+        return f"role {name.partition('/')[0]}"
+    return f"{kind} {name.rpartition('/')[2]}" if name else f"account {account}"
+
+
+def _outcome(status: int) -> Outcome:
+    return "ok" if status < 500 else "failed"
+
+
+def _refused(status: int) -> Outcome:
+    return "refused" if status < 500 else "failed"
+
+
+def _gone(outcome: Outcome) -> str:
+    return "quarantined" if outcome == "quarantined" else "deleted"
+
+
+def _of_queue(batch: Batch) -> Iterable[_Open]:
+    now, size = time.time(), len(batch.messages)
+    for position, one in enumerate(batch.messages, 1):
+        sender = f"sender {one.sender}" if one.sender else None
+        entry = Entry("queue", batch.queue, one.id, one.id, now, caller=sender)
+        came_in = RecordIn(one.record, batch.request_id, size, position, one.receives, one.group, {}, batch.function)
+        yield _Open(entry, Content(came_in), one.id, one.id)
+
+
+def _of_stream(batch: StreamBatch) -> Iterable[_Open]:
+    now, size = time.time(), len(batch.numbers)
+    way: Way = "table" if batch.service == "dynamodb" else "stream"
+    for position, number in enumerate(batch.numbers, 1):
+        record = batch.records[position - 1] if batch.records else b""
+        facts, key = {"shard": batch.shard}, batch.partition_keys.get(number)
+        entry = Entry(way, batch.stream, number, number, now)
+        came_in = RecordIn(record, batch.request_id, size, position, batch.attempt, key, facts, batch.function)
+        match = _RECORD_ID.search(record)
+        yield _Open(entry, Content(came_in), number, match[1].decode("utf-8", "replace") if match else "")

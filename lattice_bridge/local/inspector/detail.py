@@ -1,0 +1,179 @@
+"""One entry in detail, as a JSON object for the page.
+
+Rule: everything that a client, a function or a person has written passes `mask` first. An entry that has not ended has
+what is known so far.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from lattice_bridge.local.bridge.log_lines import is_metric, json_object
+from lattice_bridge.local.front.exchange.http_message import HttpResponse
+from lattice_bridge.local.inspector import mask
+from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn, Invoked, InvokeIn, RecordIn, RecordOut
+
+Decide = Callable[[Entry], Mapping[str, Any] | None]
+"""Explains how the bridge has decided; None if no bridge has."""
+
+_ACCESS_KEY: Final = re.compile(r"Credential=([A-Za-z0-9]{3,128})/")
+
+
+def detail(entry: Entry, decide: Decide) -> dict[str, Any]:
+    """Everything about an entry."""
+    content = entry.content
+    shown: dict[str, Any] = {
+        "summary": entry.summary(),
+        "dropped": content is None,
+        "came_in": None,
+        "event": None,
+        "decision": None,
+        "invocations": [],
+        "reply": None,
+        "steps": [],
+        "text": None,
+    }
+    if content is None:
+        return shown
+    event = content.built_event
+    return shown | {
+        "came_in": _came_in(content),
+        "event": None if event is None else mask.body(event),
+        "decision": decide(entry),
+        "invocations": [_invocation(one, entry) for one in content.invocations],
+        "reply": _reply(content, entry),
+        "steps": steps(entry),
+        "text": None if content.text is None else mask.masked_text(content.text).text,
+    }
+
+
+def _came_in(content: Content) -> dict[str, Any] | None:
+    found = content.came_in
+    if isinstance(found, HttpIn):
+        request = found.request
+        headers = [(request.spelled.get(name, name), value) for name, value in request.headers]
+        return {
+            "kind": "http",
+            "method": request.method,
+            "target": mask.masked_target(request.target),
+            "version": found.version,
+            "headers": mask.masked_headers(headers),
+            "body": mask.body(request.body),
+            "identity": _identity(found),
+        }
+    if isinstance(found, RecordIn):
+        batch = {"id": found.batch, "size": found.batch_size, "position": found.position, "attempt": found.attempt}
+        attributes = {name: mask.masked_text(value).text for name, value in found.attributes.items()}
+        record = mask.body(found.body)
+        return {"kind": "record", "record": record, "batch": batch, "group": found.group, "attributes": attributes}
+    if isinstance(found, InvokeIn):
+        facts = {"function": found.function, "tenant": found.tenant, "type": found.type}
+        return {"kind": "invoke", **facts, "payload": mask.body(found.payload)}
+    return None
+
+
+def _identity(found: HttpIn) -> dict[str, str | None] | None:
+    """The caller that signed. If the front has refused the signature, only the access key that it names."""
+    if found.access_key is not None:
+        return {"access_key": found.access_key, "principal": found.principal}
+    named = (_ACCESS_KEY.search(value) for name, value in found.request.headers if name == "authorization")
+    key = next((match[1] for match in named if match is not None), None)
+    return None if key is None else {"access_key": key, "principal": None}
+
+
+def _invocation(one: Invoked, entry: Entry) -> dict[str, Any]:
+    return {
+        "function": one.function,
+        "tenant": one.tenant,
+        "payload": mask.body(one.payload),
+        "answer": None if one.answer is None else mask.body(one.answer),
+        "error": None if one.error is None else mask.masked_text(one.error).text,
+        "environment": one.environment,
+        "cold": one.cold,
+        "began": _since(entry, one),
+        "init_ms": _rounded(one.init_ms),
+        "ms": _rounded(one.ms),
+        "log": [mask.masked_line(line) for line in one.log if not _is_metric_line(line)],
+    }
+
+
+def _is_metric_line(line: str) -> bool:
+    """Whether a line is for CloudWatch, and hides the others."""
+    return line.startswith("{") and "CloudWatchMetrics" in line and is_metric(json_object(line) or {})
+
+
+def _reply(content: Content, entry: Entry) -> dict[str, Any] | None:
+    reply = content.reply
+    if isinstance(reply, HttpResponse):
+        headers = [*reply.headers, ("x-amzn-requestid", entry.id)]
+        return {"status": reply.status, "headers": mask.masked_headers(headers), "body": mask.body(reply.body)}
+    if isinstance(reply, RecordOut):
+        return {"outcome": reply.outcome, "text": mask.masked_text(reply.text).text}
+    return None
+
+
+# ---- time -----------------------------------------------------------------------------------------------------------
+
+
+def steps(entry: Entry) -> list[dict[str, Any]]:
+    """What took how long, the outer step before what is within it: milliseconds since the beginning of the entry.
+
+    The bridge's own steps are those of its log line. Its clock is not the stack's, so they are placed one after the
+    other from the beginning of its invocation. If only the line is known, its total is that of the bridge.
+    """
+    content = entry.content
+    if content is None:
+        return []
+    found: list[dict[str, Any]] = []
+    is_line_alone = content.line is not None and not content.invocations
+    if entry.ms is not None:
+        outer = "bridge" if is_line_alone else _OUTER.get(entry.way, entry.way)
+        found.append(_step(outer, 0.0, entry.ms))
+    if content.line is not None and is_line_alone:
+        found += _steps_of_bridge(content.line, 0.0)
+    for index, one in enumerate(content.invocations):
+        is_bridge = index == 0 and (content.line is not None or entry.configuration is not None)
+        found += _steps_of(
+            one, _since(entry, one), "bridge" if is_bridge else one.function, content if is_bridge else None
+        )
+    return found
+
+
+_OUTER: Final = {"lattice": "front", "api": "front", "load_balancer": "front", "function_url": "front"}
+
+
+def _steps_of(one: Invoked, began: float, name: str, content: Content | None) -> list[dict[str, Any]]:
+    if one.ms is None or one.took_ms is None:
+        return []
+    found = []
+    # The function ran at the end: what comes before is the wait for an environment, or its start.
+    runs = began + max(0.0, one.took_ms - one.ms)
+    if one.init_ms is not None:
+        found.append(_step("cold start", max(began, runs - one.init_ms), one.init_ms, cold=True))
+    found.append(_step(name, runs, one.ms))
+    if content is not None and content.line is not None:
+        found += _steps_of_bridge(content.line, runs)
+    return found
+
+
+def _steps_of_bridge(line: Mapping[str, Any], began: float) -> list[dict[str, Any]]:
+    found, at = [], began
+    for name, spent in line["milliseconds"].items():
+        if name != "total" and isinstance(spent, int | float) and 0 <= spent < 1e9:
+            found.append(_step(f"bridge: {name}", at, float(spent)))
+            at += spent
+    return found
+
+
+def _step(name: str, begins: float, milliseconds: float, *, cold: bool = False) -> dict[str, Any]:
+    return {"name": name, "from": round(begins, 3), "ms": round(milliseconds, 3), "cold": cold}
+
+
+def _since(entry: Entry, one: Invoked) -> float:
+    return round(max(0.0, (one.began - entry.at) * 1000), 3)
+
+
+def _rounded(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds, 3)

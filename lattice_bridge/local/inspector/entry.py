@@ -1,0 +1,252 @@
+"""One entry of the timeline: a request, a record or an invocation, with what happened to it.
+
+Rule: an entry refers to the bytes that the stack has anyway. Nothing is copied, parsed or masked while a request is
+served: `detail` does that when a person looks at the entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from lattice_bridge.local.bridge.configuration import BridgeConfiguration
+from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse, Pairs
+
+Way = Literal["lattice", "api", "load_balancer", "function_url", "queue", "stream", "table", "bus", "async", "invoke"]
+"""How it came in."""
+State = Literal["running", "ended"]
+Outcome = Literal["ok", "refused", "failed", "quarantined", "fixed"]
+
+OVERHEAD: Final = 2048
+"""Bytes of memory that an entry's content takes beside its bytes, and so does each of its invocations."""
+_PAIR: Final = 120
+"""Bytes of memory that a header takes beside its characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpIn:
+    """A request of HTTP, as it came in.
+
+    Attributes:
+        request: as it arrived; its body is empty if the front has refused it before it was read.
+        version: of HTTP, as in `1.1`.
+        access_key: that its signature names; None if it is not signed. The front may have refused the signature.
+        principal: the caller whose signature was verified.
+    """
+
+    request: HttpRequest
+    version: str = "1.1"
+    access_key: str | None = None
+    principal: str | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.request.target) + len(self.request.body) + _size_of(self.request.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordIn:
+    """A record that came in with others in a batch.
+
+    Attributes:
+        body: the record as JSON, as Lambda makes it.
+        batch: the request id of the invocation with the batch.
+        batch_size: records in it.
+        position: of the record, from 1.
+        attempt: how often the record has been delivered, with this time.
+        group: the message group, or the key that orders a stream; None without one.
+        attributes: further facts, such as the shard.
+        target: the function of the mapping or of the rule.
+    """
+
+    body: bytes
+    batch: str = ""
+    batch_size: int = 1
+    position: int = 1
+    attempt: int = 1
+    group: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    target: str = ""
+
+    @property
+    def size(self) -> int:
+        return len(self.body) + _size_of([*self.attributes.items()])
+
+
+@dataclass(frozen=True, slots=True)
+class InvokeIn:
+    """An Invoke of Lambda's API, or the try of an asynchronous one.
+
+    Attributes:
+        function: as the caller has named it.
+        payload: as sent.
+        tenant: as sent.
+        type: of the invocation.
+    """
+
+    function: str
+    payload: bytes
+    tenant: str | None = None
+    type: Literal["RequestResponse", "Event", "DryRun"] = "RequestResponse"
+
+    @property
+    def size(self) -> int:
+        return len(self.payload)
+
+
+@dataclass(slots=True)
+class Invoked:
+    """An invocation of a function on behalf of an entry.
+
+    Attributes:
+        function: its name.
+        request_id: of the invocation.
+        payload: that the function receives.
+        began: seconds since the epoch.
+        tenant: of the invocation.
+        answer: of the function, or its error as JSON; None before it has ended, or if Lambda has refused it.
+        error: `Unhandled` or Lambda's refusal; None without one.
+        environment: the label of the execution environment, as in `orders/blue#1`.
+        cold: the environment was started for this invocation.
+        init_ms: of its start.
+        ms: that the function ran.
+        took_ms: from its beginning to its end, with the wait for an environment and its start.
+        log: lines that the environment has printed meanwhile.
+        shared_by: entries that refer to this invocation, as the records of a batch do.
+    """
+
+    function: str
+    request_id: str
+    payload: bytes
+    began: float
+    tenant: str | None = None
+    answer: bytes | None = None
+    error: str | None = None
+    environment: str | None = None
+    cold: bool = False
+    init_ms: float | None = None
+    ms: float | None = None
+    took_ms: float | None = None
+    log: list[str] = field(default_factory=list)
+    shared_by: int = 1
+
+    @property
+    def size(self) -> int:
+        """The share of one entry in the bytes."""
+        own = len(self.payload) + len(self.answer or b"") + sum(map(len, self.log)) + 64 * len(self.log)
+        return OVERHEAD + own // self.shared_by
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOut:
+    """What became of a record.
+
+    Attributes:
+        outcome: in a few words, such as `deleted`.
+        text: a sentence about it; empty for none.
+    """
+
+    outcome: str
+    text: str = ""
+
+
+@dataclass(slots=True)
+class Content:
+    """Everything of an entry that its summary does not have.
+
+    Attributes:
+        came_in: as it came in; None if only the log line of a bridge is known.
+        event: as the platform builds it; None for the payload of the first invocation.
+        invocations: in the order in which they began: the bridge first, then what it invoked.
+        reply: to the caller, or what became of a record; None before the end.
+        text: the cause in a sentence, as the terminal shows it; None for none.
+        line: the log line of the bridge about the entry; None without one.
+    """
+
+    came_in: HttpIn | RecordIn | InvokeIn | None = None
+    event: bytes | None = None
+    invocations: list[Invoked] = field(default_factory=list)
+    reply: HttpResponse | RecordOut | None = None
+    text: str | None = None
+    line: Mapping[str, Any] | None = None
+
+    @property
+    def built_event(self) -> bytes | None:
+        """The event that the platform has built; None if it did not come to that."""
+        if self.event is not None:
+            return self.event
+        return self.invocations[0].payload if self.invocations else None
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory, or slightly more."""
+        size = OVERHEAD + sum(one.size for one in self.invocations)
+        if self.came_in is not None:
+            size += self.came_in.size
+        if self.event is not None:
+            size += len(self.event)
+        if isinstance(self.reply, HttpResponse):
+            size += len(self.reply.body) + _size_of(self.reply.headers)
+        return size
+
+
+@dataclass(slots=True)
+class Entry:
+    """A line of the timeline.
+
+    Attributes:
+        way: how it came in.
+        source: the service, API, queue, stream, table or bus; empty for an Invoke.
+        path: without the query; of a record its id, of an event its detail type, of an Invoke the function.
+        id: of the request or message.
+        at: seconds since the epoch.
+        n: its number, from 1, which the timeline gives.
+        method: of HTTP.
+        caller: for people, as in `role blue-api`.
+        tenant: that it runs as.
+        state: whether it has ended.
+        outcome: None while it runs.
+        status: of the HTTP response.
+        reason: `ok`, or the reason code of the refusal.
+        ms: milliseconds from its beginning to its end.
+        cold: an environment was started for it.
+        function: that has answered it: with a bridge in the way, the function behind it.
+        replay_of: the number of the entry that it repeats.
+        content: None if it is no longer kept.
+        configuration: the map that the bridge had.
+    """
+
+    way: Way
+    source: str
+    path: str
+    id: str
+    at: float
+    n: int = 0
+    method: str | None = None
+    caller: str | None = None
+    tenant: str | None = None
+    state: State = "running"
+    outcome: Outcome | None = None
+    status: int | None = None
+    reason: str | None = None
+    ms: float | None = None
+    cold: bool = False
+    function: str | None = None
+    replay_of: int | None = None
+    content: Content | None = field(default=None, repr=False)
+    configuration: BridgeConfiguration | None = field(default=None, repr=False)
+
+    def summary(self) -> dict[str, Any]:
+        """The entry as a JSON object, without its content."""
+        return {name: getattr(self, name) for name in _SUMMARY}
+
+
+_SUMMARY: Final = (
+    *("n", "at", "way", "source", "method", "path", "id", "caller", "tenant", "state", "outcome", "status", "reason"),
+    *("ms", "cold", "function", "replay_of"),
+)
+
+
+def _size_of(pairs: Pairs | Sequence[tuple[str, str]]) -> int:
+    return sum(len(name) + len(value) + _PAIR for name, value in pairs)

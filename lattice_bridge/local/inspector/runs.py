@@ -1,0 +1,287 @@
+"""The parts that run now: the execution environments, the active maps, the queues and the streams.
+
+Rule: looking changes nothing. No message is received, no counter moves, and each list has a limit. Only a redrive
+changes something, as a person asks for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+from lattice_bridge.config.positions import entries_of
+from lattice_bridge.local.aws.sqs.errors import SqsError
+from lattice_bridge.local.aws.sqs.queue import Queue
+from lattice_bridge.local.aws.sqs.queues import Queues
+from lattice_bridge.local.aws.sqs.stored import State, Stored
+from lattice_bridge.local.aws.stream import Stream
+from lattice_bridge.local.bridge.configuration import BridgeConfiguration
+from lattice_bridge.local.environments.environment import Environment
+from lattice_bridge.local.environments.processes import resident
+from lattice_bridge.local.inspector import mask
+from lattice_bridge.local.inspector.log_tails import LogTails
+from lattice_bridge.local.plan.model import Function
+from lattice_bridge.local.web.admission import Refused, quoted
+from lattice_bridge.local.web.printable import printable
+from lattice_bridge.quarantine import ATTRIBUTE
+from lattice_bridge.review.explain import key_in_words
+from lattice_bridge.tenancy.rules import ANY_TENANT, Rule, Rules, TenantFrom
+
+MAX_RULES: Final = 200
+MAX_TENANTS: Final = 200
+MAX_MESSAGES: Final = 50
+"""Messages of one answer."""
+MAX_BODY: Final = 4096
+"""Bytes of a message that are shown."""
+
+
+# ---- environments ---------------------------------------------------------------------------------------------------
+
+
+def environments(found: Iterable[Environment], tails: LogTails, now: float) -> list[dict[str, Any]]:
+    """The execution environments.
+
+    Args:
+        found: of the pool.
+        tails: their output.
+        now: monotonic seconds.
+    """
+    return [
+        {
+            "function": one.function.name,
+            "tenant": one.tenant,
+            "slot": one.slot,
+            "state": one.state,
+            "age": now - one.began,
+            "idle": now - one.idle_since if one.state == "idle" and one.idle_since else None,
+            "invocations": one.invocations,
+            "memory": None if one.pid is None else resident(one.pid),
+            "log": [mask.masked_line(line) for line in tails.of(one)],
+        }
+        for one in found
+    ]
+
+
+def functions(found: Iterable[Function]) -> list[dict[str, Any]]:
+    """The functions of the template."""
+    return [{"name": one.name, "isolated": one.isolated, "runtime": one.runtime} for one in found]
+
+
+# ---- maps -----------------------------------------------------------------------------------------------------------
+
+
+def maps(configurations: Iterable[BridgeConfiguration], since: float, faults: Sequence[str]) -> list[dict[str, Any]]:
+    """The active maps.
+
+    Args:
+        configurations: of the bridges.
+        since: when they were loaded, in seconds since the epoch.
+        faults: of a changed one that was refused.
+    """
+    return [_map(one, since, faults) for one in configurations]
+
+
+def _map(configuration: BridgeConfiguration, since: float, faults: Sequence[str]) -> dict[str, Any]:
+    tenant_map = configuration.settings.tenant_map if configuration.settings else None
+    rules = tenant_map.rules if tenant_map else Rules.build("", (), ())
+    lines = _lines(configuration)
+    every = [*rules.owners.values(), *(rule for each in rules.denials.values() for rule in each)]
+    every.sort(key=lambda rule: lines.get(rule.id, 0))
+    tenants = list(islice(rules.tenants.values(), MAX_TENANTS))
+    return {
+        "function": configuration.function.name,
+        "file": configuration.address if configuration.file is None else str(configuration.file),
+        "sha256": tenant_map.sha256 if tenant_map else None,
+        "loaded_at": since,
+        "faults": [printable(fault) for fault in (*configuration.faults, *faults)],
+        "rules": [_rule(rule, lines.get(rule.id)) for rule in every[:MAX_RULES]],
+        "tenants": [{"id": one.id, "state": "active" if one.active else "suspended"} for one in tenants],
+        "left_out": max(0, len(every) - MAX_RULES) + len(rules.tenants) - len(tenants),
+    }
+
+
+def _rule(rule: Rule, line: int | None) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "key": key_in_words(rule.key),
+        "tenants": list(_tenants(rule)),
+        "conditions": [f"{one.kind}: {', '.join(sorted(one.values))}" for one in rule.conditions],
+        "line": line,
+    }
+
+
+def _tenants(rule: Rule) -> Iterator[str]:
+    """The tenants that a rule gives, or where their names come from. None for one that denies."""
+    outcome = rule.outcome
+    if isinstance(outcome, TenantFrom):
+        place = ".".join([outcome.source, *([outcome.issuer] if outcome.issuer else []), *outcome.claim])
+        yield f"{outcome.pattern.before}{{tenant}}{outcome.pattern.after} in {place}"
+    elif outcome is ANY_TENANT:
+        yield ANY_TENANT.value
+    elif outcome is not None:
+        yield from sorted(outcome)
+
+
+def _lines(configuration: BridgeConfiguration) -> dict[str, int]:
+    """The line of each rule in the file, by its id."""
+    text, written = configuration.document.text, configuration.written_rules
+    if not text or not written:
+        return {}
+    places = entries_of(text, {(), ("rule",), *(("rule", index) for index in range(len(written)))})
+    found = {}
+    for index, rule in enumerate(written):
+        if (place := places.get(("rule", index))) is not None:
+            found[str(rule["id"])] = text.count("\n", 0, place.key) + 1
+    return found
+
+
+# ---- queues ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class QueueView:
+    """The queues of a stack, as the page shows them.
+
+    Attributes:
+        queues: of the stack.
+        quarantines: returns the ARNs of those that are a quarantine of an active map.
+    """
+
+    queues: Queues
+    quarantines: Callable[[], frozenset[str]]
+
+    def listed(self) -> list[dict[str, Any]]:
+        """All queues with their depths."""
+        now, quarantines = self.queues.now(), self.quarantines()
+        return [self._row(queue, now, queue.arn in quarantines) for queue in self.queues]
+
+    def _row(self, queue: Queue, now: float, is_quarantine: bool) -> dict[str, Any]:
+        counts, policy = queue.counts(), queue.attributes.redrive_policy
+        oldest = queue.peek()
+        return {
+            "name": queue.name,
+            "kind": "fifo" if queue.is_fifo else "standard",
+            **counts._asdict(),
+            "oldest": now - oldest[0].sent if oldest else None,
+            "is_quarantine": is_quarantine,
+            "is_dead_letters": bool(self.queues.sources_of(queue)),
+            "dead_letters": policy.dead_letter_arn.rpartition(":")[2] if policy else None,
+        }
+
+    def messages(self, name: str, after: int) -> dict[str, Any]:
+        """Messages of a queue in the order of their arrival.
+
+        Args:
+            name: of the queue.
+            after: the number of the last message that the reader has.
+
+        Raises:
+            Refused: 404, there is no such queue.
+        """
+        found = self._queue(name).peek(after, MAX_MESSAGES + 1)
+        return {"messages": [_message(one) for one in found[:MAX_MESSAGES]], "more": len(found) > MAX_MESSAGES}
+
+    def redrive(self, name: str) -> int:
+        """Sends the visible messages of a dead-letter queue, or of a quarantine, back. Returns their number.
+
+        A message of a quarantine goes to the queue that its attribute of ours names; one of a stream stays. As with
+        AWS's own redrive, a message keeps its content, and is a new one.
+
+        Raises:
+            Refused: 404, there is no such queue; 409, it is neither of both, or a redrive of it is running.
+        """
+        queue = self._queue(name)
+        if self.queues.sources_of(queue):
+            try:
+                task = self.queues.start_move(queue.arn, None, None)
+            except SqsError as error:
+                raise Refused(409, f"{quoted(name)}: {error}") from error
+            queue.counts()  # does what is due of the task: all of it
+            if task.failure is not None and not task.moved:
+                raise Refused(409, f"{quoted(name)}: {task.failure}: a message was sent here directly. Fix: receive it")
+            return task.moved
+        if queue.arn not in self.quarantines():
+            what = "neither a dead-letter queue nor a quarantine"
+            raise Refused(409, f"{quoted(name)}: {what}. Fix: choose a queue that is one")
+        moved = 0
+        for stored in queue.peek(limit=sum(queue.counts())):
+            target = self.queues.by_arn(str(_note(stored).get("source", "")))
+            if stored.state is State.VISIBLE and target not in (None, queue) and target.is_fifo == queue.is_fifo:
+                queue.move_to(target, stored)
+                moved += 1
+        return moved
+
+    def _queue(self, name: str) -> Queue:
+        found = next((queue for queue in self.queues if queue.name == name), None)
+        if found is None:
+            known = ", ".join(queue.name for queue in islice(self.queues, 20)) or "no queue"
+            raise Refused(404, f"{quoted(name)}: no queue of this stack has the name; there are {known}. Fix: use one")
+        return found
+
+
+def _message(stored: Stored) -> dict[str, Any]:
+    note = _note(stored)
+    group = stored.outgoing.group
+    return {
+        "number": stored.number,
+        "id": stored.id,
+        "state": stored.state.value,
+        "group": None if group is None else mask.masked_line(group),
+        "sent": stored.sent,
+        "receives": stored.receives,
+        "body": mask.body(stored.outgoing.body.encode("utf-8", "replace"), MAX_BODY),
+        "reason": {name: mask.masked_line(str(value)) for name, value in note.items() if value is not None} or None,
+    }
+
+
+_NOTE: Final = ("source", "id", "group", "reason", "tenant", "hops")
+
+
+def _note(stored: Stored) -> Mapping[str, Any]:
+    """The bridge's own attribute of a message; empty if it has none. Any sender can write one: only our members."""
+    attribute = stored.outgoing.attributes.get(ATTRIBUTE)
+    try:
+        found = json.loads(attribute.value) if attribute is not None else {}
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {name: found[name] for name in _NOTE if isinstance(found.get(name), str | int)}
+
+
+def quarantines_of(configurations: Iterable[BridgeConfiguration]) -> frozenset[str]:
+    """The ARNs of the quarantines of maps."""
+    every = (one.settings.options.event_sources for one in configurations if one.settings)
+    return frozenset(source.quarantine for sources in every for source in sources if source.quarantine)
+
+
+# ---- streams --------------------------------------------------------------------------------------------------------
+
+
+def streams(found: Iterable[Stream], positions: Callable[[str], Sequence[Mapping[str, int]]]) -> list[dict[str, Any]]:
+    """The streams with their shards.
+
+    Args:
+        found: of Kinesis and of tables.
+        positions: of a stream's ARN: for each of the mappings that read it, the number of the last record that is done,
+            by shard.
+    """
+    return [
+        {
+            "name": one.arn.split(":", 5)[5].removeprefix("stream/").removeprefix("table/").partition("/stream/")[0],
+            "service": one.arn.split(":")[2],
+            "shards": [
+                {"id": shard.id, "records": shard.count(), "behind": _behind(shard.id, shard.count, positions(one.arn))}
+                for shard in one.shards()
+            ],
+        }
+        for one in found
+    ]
+
+
+def _behind(shard: str, count: Callable[[int], int], mappings: Sequence[Mapping[str, int]]) -> int | None:
+    """The records that the slowest mapping has not done yet; None if none reads the stream."""
+    return max((count(done.get(shard, 0)) for done in mappings), default=None)

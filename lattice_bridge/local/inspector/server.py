@@ -1,0 +1,440 @@
+"""The inspector's server: its page, and the API with which the page reads and replays what happened.
+
+Rules:
+* Only the page can use the API. Its token is in the fragment of the URL, which a browser sends to no server, and the
+  page sends it as a header. There is no cookie, so a page of another site can add nothing to a request of its own.
+* No other origin reads a response: there is no CORS header, and a page of another port of this machine is refused too.
+* The page runs no script and loads nothing but the files beside it, whatever a request contained: see HEADERS.
+* What a reader has not read yet is bounded. An entry that changed twice meanwhile is sent once.
+
+The API is the page's own, and may change with it.
+Source: WHATWG HTML §9.2 (event streams), CSP Level 3, W3C Fetch Metadata.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import re
+import secrets
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import parse_qs, unquote
+
+from lattice_bridge.config.regular_file import MIB, read_regular_file
+from lattice_bridge.local.inspector.entry import Entry
+from lattice_bridge.local.inspector.timeline import Timeline
+from lattice_bridge.local.web.admission import Refused, quoted
+from lattice_bridge.local.web.server import ADDRESS, HOST, AsgiServer, Receive, Respond, Scope, drain
+from lattice_bridge.version import __version__
+
+if TYPE_CHECKING:  # the start of the stack does not wait for it
+    from lattice_bridge.local.inspector.copies import Signing
+
+PAGE: Final = Path(__file__).with_name("page")
+HEADERS: Final = (
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cache-control", "no-store"),
+)
+"""The headers of every response."""
+MAX_HEAD: Final = 16 * 1024
+"""Bytes of a target and all headers together. A browser sends 1 KB."""
+MAX_BODY: Final = 24 * MIB
+"""Bytes of a replay's body: 10 MB, the most that a way in takes, as hex."""
+MAX_SMALL_BODY: Final = 64 * 1024
+MAX_STREAMS: Final = 8
+"""Open streams. A browser itself has six connections to a server, for all of its tabs together."""
+MESSAGE_ENTRIES: Final = 500
+MESSAGE_SECONDS: Final = 0.1
+PING_SECONDS: Final = 15.0
+
+Decide = Callable[[Entry], Mapping[str, Any] | None]
+"""The decision of the bridge about an entry, as `detail` shows it; None if no bridge was in the way."""
+
+_TYPES: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_MAX_FILE: Final = MIB
+_BEARER: Final = "Bearer "
+_JSON: Final = [(b"content-type", b"application/json")]
+_STREAM: Final = [(b"content-type", b"text/event-stream; charset=utf-8")]
+
+
+class Live(Protocol):
+    """What only a running stack has: it replays, and shows what runs. Each method may raise Refused."""
+
+    @property
+    def front(self) -> str:
+        """The URL of the front."""
+
+    @property
+    def aws(self) -> str:
+        """The URL of the AWS endpoint."""
+
+    @property
+    def identities(self) -> list[dict[str, str]]:
+        """The identities that may sign: name and access key."""
+
+    @property
+    def header(self) -> str | None:
+        """The header with which a caller asks for a tenant."""
+
+    async def replay(self, entry: Entry, changes: Mapping[str, Any]) -> int:
+        """Sends an entry again. Returns the number of the new entry."""
+
+    def curl(self, entry: Entry) -> Signing | None:
+        """How the command for an entry signs; None for a request without a signature."""
+
+    async def runs(self) -> Mapping[str, Any]:
+        """The environments, the maps, the queues and the streams."""
+
+    def messages(self, queue: str, after: int) -> Mapping[str, Any]:
+        """The messages of a queue. Nothing in it changes."""
+
+    def redrive(self, queue: str) -> int:
+        """Sends the messages of a dead-letter queue or a quarantine back. Returns their number."""
+
+
+class Inspector:
+    """The inspector of a stack or of a file, as an application of `AsgiServer`.
+
+    Args:
+        timeline: that the page shows.
+        decide: explains an entry.
+        title: of the page: the template, or the file that is shown.
+        live: of a running stack; None for a file, which is only read.
+        pause: seconds between two messages of a stream.
+        ping: seconds after which a stream without news shows that it lives.
+
+    Attributes:
+        token: that a request of the API has to have.
+    """
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        decide: Decide,
+        title: str,
+        live: Live | None = None,
+        *,
+        pause: float = MESSAGE_SECONDS,
+        ping: float = PING_SECONDS,
+    ) -> None:
+        self._timeline = timeline
+        self._decide = decide
+        self._title = title
+        self._live = live
+        self._pause = pause
+        self._ping = ping
+        self._streams = 0
+        self._port = 0
+        self.token = secrets.token_urlsafe(32)
+
+    async def start(self, port: int = 0) -> AsgiServer:
+        """Listens on a port, or on a free one if it is 0.
+
+        Raises:
+            PortTaken: the port is in use, or may not be used.
+        """
+        server = await AsgiServer.start(self, port, max_head=MAX_HEAD, headers=HEADERS)
+        self._port = server.port
+        return server
+
+    @property
+    def url(self) -> str:
+        """The URL for the browser, of an inspector that has started. Its token is in the fragment, which is never sent
+        over the network."""
+        return f"http://{HOST}:{self._port}/#token={self.token}"
+
+    async def __call__(self, scope: Scope, receive: Receive, respond: Respond) -> None:
+        request = _Request(scope, receive)
+        try:
+            if not request.path.startswith("/api/"):
+                media_type, content = self._file(request)
+                await respond(200, [(b"content-type", media_type.encode())], content)
+                return
+            self._check(request)
+            answer = await self._answer(request)
+        except Refused as refusal:
+            if not request.is_read:
+                await drain(receive, scope)
+            more = refusal.more if isinstance(refusal, _Refused) else ()
+            closing = () if request.is_read else ((b"connection", b"close"),)
+            await respond(refusal.status, [*_JSON, *more, *closing], _json({"error": str(refusal)}))
+            return
+        if isinstance(answer, Mapping):
+            await respond(200, _JSON, _json(answer))
+        else:
+            await respond(200, _STREAM, answer)
+
+    # ---- who may ask ------------------------------------------------------------------------------------------------
+
+    def _check(self, request: _Request) -> None:
+        """Checks that the page itself sends a request of the API.
+
+        Raises:
+            Refused: 403 for a page of another origin, 401 without the token.
+        """
+        own = f"http://{request.authority}"
+        if any(origin != own for origin in request.headers("origin")):
+            raise Refused(403, "Origin: a page of another origin may not use the inspector. Fix: open its own URL")
+        if any(site not in ("same-origin", "none") for site in request.headers("sec-fetch-site")):
+            raise Refused(
+                403, "Sec-Fetch-Site: a page of another origin may not use the inspector. Fix: open its own URL"
+            )
+        given = request.headers("authorization")
+        expected = f"{_BEARER}{self.token}".encode()
+        if len(given) != 1 or not hmac.compare_digest(given[0].encode("latin-1"), expected):
+            what = "the token is missing or wrong"  # it is not said which
+            more = ((b"www-authenticate", b"Bearer"),)
+            raise _Refused(401, f"Authorization: {what}. Fix: open the URL that the stack has printed", more)
+
+    # ---- the page ---------------------------------------------------------------------------------------------------
+
+    def _file(self, request: _Request) -> tuple[str, bytes]:
+        """A file of the page, with its media type. Only files that the folder has are compared: no path is built."""
+        request.check_method("GET", "HEAD")
+        name = "index.html" if request.path == "/" else request.path.removeprefix("/")
+        files = {path.name: path for path in PAGE.iterdir() if path.suffix in _TYPES}
+        if name not in files:
+            raise Refused(404, f"{quoted(request.path)}: the inspector has no such page. Fix: open /")
+        return _TYPES[files[name].suffix], read_regular_file(files[name], _MAX_FILE)
+
+    # ---- the API ----------------------------------------------------------------------------------------------------
+
+    async def _answer(self, request: _Request) -> Mapping[str, Any] | AsyncGenerator[bytes, None]:
+        """The answer to a request of the API."""
+        for pattern, method, handle in _ROUTES:
+            if match := re.fullmatch(pattern, request.path):
+                request.check_method(method)
+                return await handle(self, request, *match.groups())
+        raise Refused(
+            404, f"{quoted(request.path)}: the inspector's API has no such path. Fix: open the inspector's page"
+        )
+
+    async def _state(self, _request: _Request) -> Mapping[str, Any]:
+        live = self._live
+        return {
+            "version": __version__,
+            "mode": "file" if live is None else "live",
+            "title": self._title,
+            "front": None if live is None else live.front,
+            "aws": None if live is None else live.aws,
+            "can_replay": live is not None,
+            "kept": self._timeline.max_entries,
+            "identities": [] if live is None else live.identities,
+            "header": None if live is None else live.header,
+        }
+
+    async def _stream(self, request: _Request) -> AsyncGenerator[bytes, None]:
+        after = request.number("after")
+        if self._streams >= MAX_STREAMS:
+            raise Refused(429, f"stream: {MAX_STREAMS} pages are open. Fix: close one")
+        # A change that this timeline has not had is that of an earlier stack.
+        return self._events(after if after <= self._timeline.change else 0)
+
+    async def _events(self, after: int) -> AsyncGenerator[bytes, None]:
+        """What is newer than a change, and then what comes."""
+        timeline = self._timeline
+        self._streams += 1
+        try:
+            while True:
+                change, until = timeline.cleared
+                if change > after:
+                    after = change
+                    yield _event("cleared", {"change": change, "until": until})
+                entries, seen = timeline.since(after, MESSAGE_ENTRIES)
+                after = seen
+                if entries:
+                    yield _event("entries", {"change": seen, "entries": [entry.summary() for entry in entries]})
+                    await asyncio.sleep(self._pause)
+                    continue
+                try:
+                    await asyncio.wait_for(timeline.wait(after), self._ping)
+                except TimeoutError:
+                    yield _event("ping", {"change": after})
+        finally:
+            self._streams -= 1
+
+    async def _entry(self, _request: _Request, number: str) -> Mapping[str, Any]:
+        from lattice_bridge.local.inspector.detail import detail  # here: see above
+
+        return detail(self._found(number), self._decide)
+
+    async def _copy(self, request: _Request, number: str) -> Mapping[str, Any]:
+        from lattice_bridge.local.inspector import copies  # here: see above
+
+        entry, form = self._found(number), request.parameter("as")
+        live = self._live
+        return copies.copied(
+            entry,
+            form,
+            "http://127.0.0.1:8080" if live is None else live.front,
+            None if live is None else live.curl(entry),
+        )
+
+    async def _clear(self, request: _Request) -> Mapping[str, Any]:
+        await request.body(MAX_SMALL_BODY)
+        return {"until": self._timeline.clear()}
+
+    async def _replay(self, request: _Request) -> Mapping[str, Any]:
+        live = self._running()
+        changes = await request.json(MAX_BODY)
+        number = changes.get("n")
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise Refused(400, "n: the number of an entry is missing. Fix: write the entry's n")
+        return {"n": await live.replay(self._found(str(number)), changes)}
+
+    async def _runs(self, _request: _Request) -> Mapping[str, Any]:
+        return await self._running().runs()
+
+    async def _messages(self, request: _Request, queue: str) -> Mapping[str, Any]:
+        return self._running().messages(unquote(queue), request.number("after"))
+
+    async def _redrive(self, request: _Request, queue: str) -> Mapping[str, Any]:
+        await request.body(MAX_SMALL_BODY)
+        return {"moved": self._running().redrive(unquote(queue))}
+
+    def _running(self) -> Live:
+        if self._live is None:
+            raise Refused(
+                409, "file: no stack runs, and a file is only read. Fix: run `lattice-bridge local --inspect`"
+            )
+        return self._live
+
+    def _found(self, number: str) -> Entry:
+        entry = self._timeline.get(int(number)) if len(number) < 16 else None
+        if entry is None:
+            kept = self._timeline.max_entries
+            raise Refused(404, f"entry {number[:16]}: it is not kept. The last {kept} entries are. Fix: send it again")
+        return entry
+
+
+_Handle = Callable[..., Awaitable[Mapping[str, Any] | AsyncGenerator[bytes, None]]]
+_NUMBER: Final = "([0-9]+)"
+_NAME: Final = "([^/]+)"
+_ROUTES: Final[tuple[tuple[str, str, _Handle], ...]] = (
+    ("/api/state", "GET", Inspector._state),
+    ("/api/stream", "GET", Inspector._stream),
+    (f"/api/entries/{_NUMBER}", "GET", Inspector._entry),
+    (f"/api/entries/{_NUMBER}/copy", "GET", Inspector._copy),
+    ("/api/clear", "POST", Inspector._clear),
+    ("/api/replay", "POST", Inspector._replay),
+    ("/api/runs", "GET", Inspector._runs),
+    (f"/api/queues/{_NAME}/messages", "GET", Inspector._messages),
+    (f"/api/queues/{_NAME}/redrive", "POST", Inspector._redrive),
+)
+
+
+# ---- HTTP -----------------------------------------------------------------------------------------------------------
+
+
+class _Refused(Refused):
+    """A refusal whose response has further headers."""
+
+    def __init__(self, status: int, message: str, more: tuple[tuple[bytes, bytes], ...]) -> None:
+        super().__init__(status, message)
+        self.more = more
+
+
+class _Request:
+    """A request, read as far as its answer needs it.
+
+    Attributes:
+        path: as sent, without the query.
+        authority: `host[:port]` as sent.
+        is_read: whether the body was read to its end.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._method: str = scope["method"]
+        self.path, _, self._query = scope[ADDRESS].target.partition("?")
+        self.authority: str = scope[ADDRESS].authority
+        self.is_read = not any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
+
+    def headers(self, name: str) -> list[str]:
+        """The values of a header."""
+        return [value.decode("latin-1") for key, value in self._scope["headers"] if key == name.encode()]
+
+    def check_method(self, *allowed: str) -> None:
+        """Raises Refused, 405, if the method is not one of these."""
+        if self._method not in allowed:
+            more = ((b"allow", ", ".join(allowed).encode()),)
+            raise _Refused(405, f"{quoted(self._method)}: not for this path. Fix: send {allowed[0]}", more)
+
+    def parameter(self, name: str) -> str:
+        """The value of a parameter of the query; empty if there is none."""
+        found: list[str] = parse_qs(self._query).get(name, [""])  # the head's limit is one of the query too
+        return found[-1]
+
+    def number(self, name: str) -> int:
+        """A parameter of the query that is a number; 0 if there is none.
+
+        Raises:
+            Refused: 400, it is something else.
+        """
+        value = self.parameter(name)
+        if re.fullmatch("[0-9]{0,15}", value) is None:
+            raise Refused(400, f"{name}: {quoted(value)} is not a number. Fix: write digits only")
+        return int(value or 0)
+
+    async def body(self, limit: int) -> bytes:
+        """Reads the body.
+
+        Raises:
+            Refused: 413, it is larger than the limit.
+        """
+        too_large = Refused(413, f"body: over {limit} bytes. Fix: send less")
+        if any(len(value) > 15 or int(value) > limit for value in self.headers("content-length") if value.isdecimal()):
+            raise too_large
+        chunks, size = list[bytes](), 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Refused(400, "body: the connection closed before it was complete")
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > limit:
+                raise too_large
+            if not message.get("more_body"):
+                self.is_read = True
+                return b"".join(chunks)
+
+    async def json(self, limit: int) -> Mapping[str, Any]:
+        """Reads the body as a JSON object.
+
+        Raises:
+            Refused: 400, it is something else; 413, it is larger than the limit.
+        """
+        try:
+            found = json.loads(await self.body(limit))
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise Refused(400, 'body: not a JSON object. Fix: send one, as in {"n": 1}')
+        return found
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    """In ASCII: a lone surrogate of a request stays an escape."""
+    return json.dumps(value, separators=(",", ":")).encode("ascii")
+
+
+def _event(kind: str, value: Mapping[str, Any]) -> bytes:
+    """A message of an event stream. JSON has no line break."""
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (value["change"], kind.encode(), _json(value))

@@ -1,0 +1,125 @@
+"""The timeline: the entries that are kept, in the order in which they began, and which of them have changed.
+
+Rule: its memory has a limit, whatever the requests contain. If their contents exceed it, the oldest contents are
+dropped first: their summaries stay. It belongs to the event loop, and no thread uses it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import Final
+
+from lattice_bridge.local.inspector.entry import Entry
+
+MAX_ENTRIES: Final = 10_000
+MAX_BYTES: Final = 128 * 1024 * 1024
+
+
+class Timeline:
+    """The entries of a stack.
+
+    Args:
+        max_entries: that are kept.
+        max_bytes: of their contents.
+
+    Attributes:
+        change: the number of the last change; 0 before the first.
+        cleared: the change with which the list was cleared last, and the highest entry that was in it; zeros if it was
+            not cleared yet.
+        bytes: of the contents that are kept.
+    """
+
+    def __init__(self, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
+        self.max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._entries: OrderedDict[int, Entry] = OrderedDict()
+        self._changes: OrderedDict[int, int] = OrderedDict()
+        self._sizes: OrderedDict[int, int] = OrderedDict()
+        self._last = 0
+        self._changed: asyncio.Future[None] | None = None
+        self.change = 0
+        self.cleared = (0, 0)
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, entry: Entry) -> int:
+        """Adds an entry, and returns the number that it gets."""
+        self._last = entry.n = self._last + 1
+        self._entries[entry.n] = entry
+        self.changed(entry)
+        if len(self._entries) > self.max_entries:
+            self._forget(next(iter(self._entries)))
+        return entry.n
+
+    def changed(self, entry: Entry) -> None:
+        """Takes the new values of an entry. One that is no longer kept is ignored."""
+        if self._entries.get(entry.n) is not entry:
+            return
+        self.change += 1
+        self._changes[entry.n] = self.change
+        self._changes.move_to_end(entry.n)
+        if entry.content is not None:
+            size = entry.content.size
+            self.bytes += size - self._sizes.get(entry.n, 0)
+            self._sizes[entry.n] = size
+            while self.bytes > self._max_bytes:
+                self._drop_content(next(iter(self._sizes)))
+        if self._changed is not None:
+            self._changed.set_result(None)
+            self._changed = None
+
+    def get(self, n: int) -> Entry | None:
+        """The entry with a number; None if it is not kept."""
+        return self._entries.get(n)
+
+    def clear(self) -> int:
+        """Forgets all entries, and returns the highest number that one of them can have."""
+        self._entries.clear()
+        self._changes.clear()
+        self._sizes.clear()
+        self.bytes = 0
+        self.change += 1
+        self.cleared = (self.change, self._last)
+        if self._changed is not None:
+            self._changed.set_result(None)
+            self._changed = None
+        return self._last
+
+    def since(self, change: int, limit: int = MAX_ENTRIES) -> tuple[list[Entry], int]:
+        """The entries that are new or have changed, in the order of their changes.
+
+        Args:
+            change: that the reader has seen.
+            limit: of entries.
+
+        Returns:
+            The entries, and the change up to which the reader has seen everything now.
+        """
+        newer: list[int] = []
+        for n in reversed(self._changes):
+            if self._changes[n] <= change:
+                break
+            newer.append(n)
+        newer.reverse()
+        if len(newer) > limit:
+            return [self._entries[n] for n in newer[:limit]], self._changes[newer[limit - 1]]
+        return [self._entries[n] for n in newer], self.change
+
+    async def wait(self, change: int) -> None:
+        """Returns when something is newer than a change."""
+        while self.change <= change:
+            if self._changed is None:
+                self._changed = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._changed)
+
+    def _forget(self, n: int) -> None:
+        del self._entries[n], self._changes[n]
+        self.bytes -= self._sizes.pop(n, 0)
+
+    def _drop_content(self, n: int) -> None:
+        entry = self._entries[n]
+        entry.content = entry.configuration = None
+        self.bytes -= self._sizes.pop(n)

@@ -1,0 +1,322 @@
+"""The inspector's page in a browser: replay, copies, what runs, a file; accessibility, and the pictures of the docs."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.support import inspector_data as data
+from tests.support.browser import REFUSED_LOAD, Window, chromium
+from tests.support.inspector_sample import Sample
+from tests.support.paths import ROOT
+from tests.support.written import WRITE
+
+DETAILS = data.details()
+MAX_PICTURE = 200_000
+
+
+@pytest.fixture(scope="module")
+def window() -> Iterator[Window]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def sample() -> Iterator[Sample]:
+    with Sample(DETAILS) as running:
+        yield running
+
+
+@pytest.fixture
+def page(window: Window, sample: Sample) -> Iterator[Page]:
+    with window.opened(sample.url) as found:
+        yield found
+
+
+def asked(sample: Sample, path: str) -> Any:
+    return [given for name, given in sample.asked if name == path]
+
+
+# ---- replay ----------------------------------------------------------------------------------------------------------
+
+
+def test_replay_as_is_sends_nothing_else_and_opens_the_comparison(page: Page, sample: Sample) -> None:
+    page.locator("#entry-2").click()
+    page.get_by_role("button", name="Replay", exact=True).click()
+    expect(page.get_by_role("group", name="Comparison")).to_contain_text("#2 original")
+    assert asked(sample, "replay") == [{"n": 2}]
+    expect(page.locator("#entry-21")).to_contain_text("↻ /orders")
+    expect(page.locator(".compare tr.changed")).to_have_count(0)
+
+
+def test_edited_replay_sends_only_what_changed(page: Page, sample: Sample) -> None:
+    """Trap G2: a masked header is sent as null. The browser never had its value."""
+    page.locator("#entry-4").click()
+    page.get_by_role("button", name="Edit and replay").click()
+    page.get_by_label("Tenant asked for").fill("blue")
+    page.get_by_label("Identity").select_option("LOCALSUPPORT")
+    page.get_by_label("Value of user-agent").fill("edited")
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("group", name="Comparison")).to_contain_text("#21 replay")
+    (given,) = asked(sample, "replay")
+    assert {name: given[name] for name in ("n", "tenant", "identity")} == {
+        "n": 4,
+        "tenant": "blue",
+        "identity": "LOCALSUPPORT",
+    }
+    assert given.keys() == {"n", "tenant", "identity", "headers"}
+    assert ["user-agent", "edited"] in given["headers"]
+    assert ["authorization", None] in given["headers"]
+    expect(page.locator(".compare tr.changed").filter(has_text="tenant").first).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("tablist")).to_be_visible()
+
+
+def test_masked_body_is_sent_only_if_it_is_replaced(page: Page, sample: Sample) -> None:
+    page.locator("#entry-3").click()
+    page.get_by_role("button", name="Edit and replay").click()
+    expect(page.get_by_label("Body", exact=True)).not_to_be_editable()
+    page.get_by_label("Replace it: 1 value is masked").check()
+    page.get_by_label("Body", exact=True).fill("{}")
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("group", name="Comparison")).to_be_visible()
+    assert asked(sample, "replay") == [{"n": 3, "body": {"text": "{}"}}]
+
+
+def test_binary_body_is_edited_as_hex(page: Page, sample: Sample) -> None:
+    page.locator("#entry-19").click()
+    page.get_by_role("button", name="Edit and replay").click()
+    body = page.get_by_label("Body, as hex digits")
+    assert bytes.fromhex(body.input_value()) == bytes(range(256)) * 2
+    body.fill("00 ff")
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("group", name="Comparison")).to_be_visible()
+    assert asked(sample, "replay") == [{"n": 19, "body": {"hex": "00ff"}}]
+
+
+def test_record_is_put_again_with_another_body(page: Page, sample: Sample) -> None:
+    sample.is_late = True
+    page.locator("#entry-10").click()
+    page.get_by_role("button", name="Edit and replay").click()
+    page.get_by_label("Record", exact=True).fill('{"order": 99}')
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("group", name="Comparison")).to_be_visible()
+    assert asked(sample, "replay") == [{"n": 10, "body": {"text": '{"order": 99}'}}]
+
+
+def test_refused_replay_shows_the_message_and_keeps_the_form(window: Window, sample: Sample) -> None:
+    with window.opened(sample.url, expects=REFUSED_LOAD) as page:
+        page.locator("#entry-2").click()
+        page.get_by_role("button", name="Edit and replay").click()
+        page.get_by_label("Method").fill("BREAK")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text("is not a method. Fix: write letters")
+        sample.change([data.summary(2, "/orders", ms=1.0)])
+        expect(page.locator("#entry-2")).to_contain_text("1.0 ms")
+        expect(page.get_by_label("Method")).to_have_value("BREAK")
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("tablist")).to_be_visible()
+
+
+def test_comparison_marks_what_differs(page: Page) -> None:
+    page.locator("#entry-8").click()
+    page.get_by_role("button", name="replay of #4: compare").click()
+    changed = page.locator(".compare tr.changed th").all_inner_texts()
+    assert changed == [
+        f"≠ {name}" for name in ("outcome", "reason", "tenant", "caller", "owner", "decision", "status", "body")
+    ]
+    expect(page.locator(".compare .only")).to_have_text(
+        ['"error": "tenant_not_allowed"', '"tenant": "green",', '"orders": []']
+    )
+
+
+# ---- copies ----------------------------------------------------------------------------------------------------------
+
+
+def test_copies_are_what_the_server_makes(page: Page) -> None:
+    page.locator("#entry-2").click()
+    for name, wanted in (("curl", "curl of 2"), ("event", "event of 2"), ("[[test]]", "test of 2")):
+        page.get_by_role("button", name=f"Copy as {name}").click()
+        expect(page.get_by_role("button", name=f"Copy as {name}")).to_have_text("Copied")
+        assert page.evaluate("navigator.clipboard.readText()") == wanted
+
+
+def test_fixture_is_saved_as_a_file(page: Page, tmp_path: Path) -> None:
+    page.locator("#entry-2").click()
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Save as fixture").click()
+    assert started.value.suggested_filename == "entry-2.json"
+    started.value.save_as(tmp_path / "saved")
+    assert (tmp_path / "saved").read_text() == "fixture of 2"
+
+
+# ---- what runs -------------------------------------------------------------------------------------------------------
+
+
+def test_environments_are_a_grid_of_functions_and_tenants_with_logs(page: Page, sample: Sample) -> None:
+    page.get_by_role("button", name="What runs").click()
+    heads = page.locator(".grid thead th")
+    expect(heads).to_have_text(["function", "without tenant", "acme", "blue", "green"])
+    orders = page.locator(".grid tbody tr").nth(1).locator("td")
+    expect(orders.nth(2)).to_contain_text("#1 idle 12 s140 calls · 48.2 MB · 12 min old")
+    expect(orders.nth(2)).to_contain_text("#2 busy")
+    tile = orders.nth(2).get_by_role("button").first
+    tile.click()
+    expect(page.get_by_role("group", name="Log")).to_contain_text("listing orders <script>alert(1)</script>")
+    sample.runs["environments"][1]["invocations"] = 141
+    expect(tile).to_contain_text("141 calls")
+    expect(tile).to_be_focused()
+
+
+def test_map_shows_rules_tenants_and_the_faults_of_a_refused_change(page: Page) -> None:
+    page.evaluate("location.hash = 'view=runs'")
+    part = page.get_by_role("region", name="The active map")
+    expect(part).to_contain_text("The last change was refused")
+    expect(part).to_contain_text("9f2c41d7e8b0")
+    expect(part.locator("tbody tr").first).to_have_text(
+        "blue-apirole blue-api of 111122223333bluevpc: vpc-0a1b2c3d4e5f607188"
+    )
+    expect(part).to_contain_text("oldsuspended")
+    cells = [row.locator("td").nth(2).inner_text() for row in part.locator("tbody tr").all()]
+    assert cells[2:] == ["any registered tenant", "acme-{tenant} in jwt.corp.tenant", "none: it denies"]
+    expect(part.locator("tbody .tenant")).to_have_text(["blue", "blue", "green"])
+
+
+def test_quarantine_shows_messages_with_reasons_and_can_be_redriven(page: Page, sample: Sample) -> None:
+    page.evaluate("location.hash = 'view=runs'")
+    page.get_by_role("button", name="Messages of orders-quarantine").click()
+    expect(page.locator(".message")).to_contain_text(["tenant_not_allowed"])
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator(".message")).to_have_count(2)
+    page.locator(".message summary").first.click()
+    expect(page.locator(".message").first).to_contain_text("detail<script>alert(1)</script>")
+    assert page.get_by_role("button", name="Redrive orders.fifo").count() == 0
+    page.get_by_role("button", name="Redrive orders-quarantine").click()
+    expect(page.locator("#announcement")).to_have_text("2 messages of orders-quarantine are back in their source")
+    assert asked(sample, "queues/orders-quarantine/redrive") == [{}]
+    expect(page.get_by_role("region", name="Streams")).to_contain_text("shardId-000000000001")
+
+
+def test_file_is_shown_read_only(window: Window) -> None:
+    with Sample(DETAILS, mode="file") as sample, window.opened(f"{sample.url}&view=runs&n=4") as page:
+        expect(page.get_by_role("heading", name="GET /orders")).to_be_visible()
+        expect(page.locator("#state-text")).to_have_text("a file, read-only")
+        for name in ("Replay", "Edit and replay", "Pause", "Clear", "What runs"):
+            expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
+        expect(page.get_by_role("button", name="Copy as curl")).to_be_visible()
+        assert asked(sample, "runs") == []
+
+
+def test_log_line_without_an_event_shows_what_it_contains(window: Window) -> None:
+    names = (
+        "looked_for",
+        "sources",
+        "record",
+        "header",
+        "near_misses",
+        "authenticated",
+        "caller",
+        "verified_by",
+        "denied_by",
+    )
+    log = {"requestId": "4f0e6a58", "callerKey": "role blue-api of 111122223333", "rule": "blue-api", "status": 403}
+    document = {
+        **dict.fromkeys(names),
+        "owner": "blue-api",
+        "allowed": False,
+        "tenant": None,
+        "status": 403,
+        "log": log,
+    }
+    document |= {"reason": "no_rule", "detail": None, "missing": ["header", "session"]}
+    decision = {"documents": [document], "same_map": None, "map": None, "error": None}
+    entry = data.detail(data.summary(1, "/orders", tenant=None, outcome="refused", status=403), decision=decision)
+    with Sample([entry], mode="file") as sample, window.opened(f"{sample.url}&n=1") as page:
+        expect(page.locator(".decision")).to_contain_text("caller's keyrole blue-api of 111122223333")
+        expect(page.locator(".decision")).to_contain_text("not in the lineheader, session")
+        expect(page.locator(".decision")).to_contain_text("Refused with 403")
+
+
+# ---- accessibility and pictures --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """axe-core, which the driver adds to the page. The page itself loads nothing."""
+    found = importlib.util.find_spec("axe_core_python")
+    assert found is not None
+    assert found.origin is not None
+    return (Path(found.origin).parent / "axe.min.js").read_text(encoding="utf-8")
+
+
+PLACES = {
+    "n=6&tab=decision": ".decision .fails",
+    "n=3&tab=came": ".headers",
+    "n=1&tab=answer": ".bridge",
+    "n=8&with=4": ".compare",
+    "view=runs": ".grid",
+}
+"""Place in the page → what is visible when it is drawn."""
+
+
+@pytest.mark.parametrize(("scheme", "rules"), [("light", {}), ("dark", {"runOnly": ["color-contrast"]})])
+def test_axe_finds_no_violation(window: Window, sample: Sample, axe: str, scheme: Any, rules: data.Document) -> None:
+    """In the dark, only the colours differ."""
+    found = {}
+    with window.opened(sample.url, scheme=scheme) as page:
+        expect(page.locator("#entry-20")).to_be_visible()
+        page.evaluate(axe)
+        found["timeline"] = _violations(page, "#page", rules)
+        for place, settled in PLACES.items():
+            page.evaluate("(place) => { location.hash = place; }", place)
+            expect(page.locator(settled)).to_be_visible()
+            found[place] = _violations(page, "#runs" if place == "view=runs" else "#detail", rules)
+        page.evaluate("location.hash = 'n=3'")
+        page.get_by_role("button", name="Edit and replay").click()
+        found["form"] = _violations(page, "#detail", rules)
+        page.keyboard.press("Escape")
+        page.locator("#show-help").click()
+        found["help"] = _violations(page, "#help", rules)
+    assert {name: faults for name, faults in found.items() if faults} == {}
+
+
+def _violations(page: Page, part: str, rules: data.Document) -> list[str]:
+    run = "([part, rules]) => axe.run(part, rules).then(({ violations }) => violations)"
+    return [f"{one['id']}: {node['html'][:120]}" for one in page.evaluate(run, [part, rules]) for node in one["nodes"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "size", "scheme"),
+    [
+        ("inspector", "n=4&tab=decision", (1280, 800), "light"),
+        ("inspector-narrow", "n=4&tab=decision", (360, 740), "dark"),
+    ],
+)
+def test_pictures_of_the_docs(window: Window, name: str, place: str, size: tuple[int, int], scheme: Any) -> None:
+    """`make docs` writes them. Fonts differ between machines, so that otherwise only their presence is checked."""
+    file = ROOT / "docs" / f"{name}.png"
+    if os.environ.get(WRITE) == "1":
+        shown = [one for one in DETAILS if one["summary"]["n"] < 16]
+        busy = [data.detail(one) for one in data.many(16, 10, at=shown[-1]["summary"]["at"] + 1)]
+        with (
+            Sample([*shown, *busy]) as sample,
+            window.opened(f"{sample.url}&{place}", size=size, scheme=scheme) as page,
+        ):
+            expect(page.locator(".keys .owner")).to_be_visible()
+            page.screenshot(path=file, animations="disabled")
+    width, height = (int.from_bytes(file.read_bytes()[start : start + 4]) for start in (16, 20))
+    assert (width, height) == size
+    assert file.stat().st_size < MAX_PICTURE
+    assert f"({name}.png)" in (ROOT / "docs" / "inspector.md").read_text(encoding="utf-8")
+
+
+def test_sample_contains_no_secret() -> None:
+    """What the samples show is in the docs."""
+    assert "AKIA" not in json.dumps(DETAILS)

@@ -1,0 +1,444 @@
+"""Entries that are sent again, as they were or edited."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lattice_bridge.events import kinesis
+from lattice_bridge.identity.principal import parse_arn
+from lattice_bridge.local.aws.event_bridge.errors import EntryRefused
+from lattice_bridge.local.aws.kinesis.streams import KinesisStreams, Wanted
+from lattice_bridge.local.aws.lambda_service import InvokeRequest
+from lattice_bridge.local.aws.sqs.message import Attribute
+from lattice_bridge.local.front.exchange.http_message import HttpRequest
+from lattice_bridge.local.front.exchange.identities import Identity
+from lattice_bridge.local.inspector import mask
+from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn, InvokeIn, RecordIn
+from lattice_bridge.local.inspector.replay import Replay, edited
+from lattice_bridge.local.inspector.targets import Targets
+from lattice_bridge.local.inspector.timeline import Timeline
+from lattice_bridge.local.web.admission import Refused
+from lattice_bridge.local.web.server import ADDRESS, AsgiServer, Receive, Respond, Scope
+from lattice_bridge.local.web.sigv4 import Signed, lattice_signer, signer_of
+from lattice_bridge.testing import sqs_record
+from tests.support.queue_maps import SHOP
+from tests.support.virtual_queues import ACCOUNT, REGION, VirtualQueues
+
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
+MASKED = f"•••• {len(TOKEN)} characters"
+
+
+def identity(name: str) -> Identity:
+    arn = f"arn:aws:iam::{ACCOUNT}:role/{name}"
+    return Identity(f"LOCAL{name.upper()}", name, parse_arn(arn), arn, "local")
+
+
+IDENTITIES = {one.access_key: one for one in (identity("blue"), identity("green"))}
+
+
+@dataclass
+class Front:
+    """A front that notes what it gets; as the capture of the stack, it names the entries of its requests."""
+
+    timeline: Timeline
+    expected: dict[object, SimpleNamespace] = field(default_factory=dict)
+    forgotten: list[object] = field(default_factory=list)
+    requests: list[HttpRequest] = field(default_factory=list)
+
+    async def app(self, scope: Scope, receive: Receive, respond: Respond) -> None:
+        body = (await receive())["body"]
+        headers = [(name.decode(), value.decode()) for name, value in scope["headers"]]
+        self.requests.append(HttpRequest(scope["method"], scope[ADDRESS].target, headers, body))
+        self.began(scope["client"])
+        await respond(200, [], b"ok")
+
+    def began(self, key: object) -> None:
+        expected = self.expected[key]
+        entry = Entry("lattice", "shop", "/", "id", 1.0, replay_of=expected.of)
+        expected.n = self.timeline.add(entry)
+
+    def expect(self, key: object, of: int) -> Any:
+        self.expected[key] = SimpleNamespace(n=None, of=of)
+        return self.expected[key]
+
+    def forget(self, key: object) -> None:
+        self.forgotten.append(key)
+
+
+class Lambda:
+    """A service that begins an entry of each invocation."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        self.invoked: list[InvokeRequest] = []
+
+    async def invoke(self, request: InvokeRequest) -> None:
+        self.invoked.append(request)
+        self._front.began(request.request_id)
+        await asyncio.Event().wait()  # a function that runs for minutes
+
+
+class World:
+    """What a replay can reach."""
+
+    def __init__(self) -> None:
+        self.timeline = Timeline()
+        self.front = Front(self.timeline)
+        self.service = Lambda(self.front)
+        self.queues = VirtualQueues().queues
+        self.streams = KinesisStreams(REGION, ACCOUNT)
+        self.put: list[Any] = []
+        self.refusal: EntryRefused | None = None
+
+    def buses(self) -> Any:
+        """The buses as far as they are used."""
+
+        def put(entry: Any) -> str:
+            if self.refusal is not None:
+                raise self.refusal
+            self.put.append(entry)
+            return "event"
+
+        return SimpleNamespace(put=put)
+
+    def targets(self, port: int) -> Targets:
+        url, service = f"http://127.0.0.1:{port}", self.service
+        return Targets(
+            *(url, REGION, lambda: IDENTITIES, lambda: "x-tenant-id"),
+            service,  # type: ignore[arg-type] # a fake of the one method it uses
+            *(self.queues, self.streams, self.buses()),
+        )
+
+    def replay(self, entry: Entry, seconds: float = 20.0, /, **changes: Any) -> int:
+        """Sends an entry again, and returns the new number."""
+
+        async def run() -> int:
+            server = await AsgiServer.start(self.front.app)
+            self.timeline.add(entry)
+            try:
+                return await Replay(self.timeline, self.front, self.targets(server.port), seconds)(entry, changes)
+            finally:
+                await server.stop()
+
+        return asyncio.run(run())
+
+    def arriving(self, entry: Entry, key: object, **changes: Any) -> int:
+        """As `replay`, of a record that a mapping takes with this key."""
+
+        async def run() -> int:
+            self.timeline.add(entry)
+            replay = asyncio.create_task(Replay(self.timeline, self.front, self.targets(1), 20)(entry, changes))
+            while not self.front.expected and not replay.done():  # noqa: ASYNC110 - the queue is in this loop too
+                await asyncio.sleep(0)
+            if not replay.done():
+                self.front.began(key if key is not None else next(iter(self.front.expected)))
+            return await replay
+
+        return asyncio.run(run())
+
+
+def requested(**fields: Any) -> Entry:
+    headers = [("host", "localhost"), ("authorization", f"Bearer {TOKEN}"), ("x-a", "1"), ("x-a", "2")]
+    body = json.dumps({"password": "hunter2-hunter2", "list": [{"apiKey": "k3y-k3y-k3y"}], "n": 1}).encode()
+    given = {"method": "PUT", "target": f"/a%2F?x=1&token={TOKEN}", "headers": headers, "body": body}
+    given |= {name: fields.pop(name) for name in list(fields) if name in given}
+    came_in = HttpIn(HttpRequest(**given), access_key=fields.pop("access_key", None))  # type: ignore[arg-type]
+    return Entry("lattice", "shop", "/a", "id", 1.0, content=Content(came_in), **fields)
+
+
+def request_of(entry: Entry) -> HttpRequest:
+    assert entry.content is not None
+    assert isinstance(entry.content.came_in, HttpIn)
+    return entry.content.came_in.request
+
+
+# ---- requests -------------------------------------------------------------------------------------------------------
+
+
+def test_request_is_sent_again_as_it_was() -> None:
+    """The browser has sent its number only: the token comes from the original."""
+    world, entry = World(), requested()
+    assert world.replay(entry) == 2
+    (sent,) = world.front.requests
+    original = request_of(entry)
+    assert (sent.method, sent.target, sent.body) == (original.method, original.target, original.body)
+    own = [pair for pair in sent.headers if pair[0] not in ("content-length", "connection")]
+    assert own == list(original.headers)
+    copy = world.timeline.get(2)
+    assert copy is not None
+    assert copy.replay_of == 1
+    assert world.front.forgotten, "a later request from the port is another one"
+
+
+def test_edited_request_keeps_what_the_browser_never_had() -> None:
+    """Trap G2: a header without a value, and a masked value at its place, are the original's."""
+    world, entry = World(), requested()
+    shown = '{"password": "•••• 15 characters", "list": [{"apiKey": "•••• 11 characters"}], "n": 2, "new": "x"}'
+    world.replay(
+        entry,
+        method="POST",
+        target=f"/b?x=2&token={MASKED}",
+        headers=[["Host", "localhost"], ["Authorization", None], ["x-a", "new"], ["x-a", None], ["X-B", "é"]],
+        body={"text": shown},
+        tenant="green",
+    )
+    (sent,) = world.front.requests
+    assert (sent.method, sent.target) == ("POST", f"/b?x=2&token={TOKEN}")
+    assert json.loads(sent.body) == {
+        "password": "hunter2-hunter2",
+        "list": [{"apiKey": "k3y-k3y-k3y"}],
+        "n": 2,
+        "new": "x",
+    }
+    own = [pair for pair in sent.headers if pair[0] not in ("content-length", "connection")]
+    assert own == [
+        *(("host", "localhost"), ("authorization", f"Bearer {TOKEN}"), ("x-a", "new"), ("x-a", "2"), ("x-b", "é")),
+        ("x-tenant-id", "green"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("way", "service", "chosen", "signer"),
+    [
+        ("lattice", "vpc-lattice-svcs", ..., "LOCALBLUE"),
+        ("lattice", "vpc-lattice-svcs", "LOCALGREEN", "LOCALGREEN"),
+        ("api", "execute-api", "LOCALGREEN", "LOCALGREEN"),
+        ("function_url", "lambda", ..., "LOCALBLUE"),
+        ("lattice", "vpc-lattice-svcs", None, None),
+    ],
+)
+def test_request_is_signed_by_the_chosen_identity(way: Any, service: str, chosen: Any, signer: str | None) -> None:
+    world = World()
+    headers = [("host", "localhost"), ("content-type", "a/b"), ("authorization", "AWS4-HMAC-SHA256 Credential=old")]
+    headers += [("x-amz-date", "20200101T000000Z"), ("x-amz-security-token", "session=till-7")]
+    entry = requested(headers=headers, access_key="LOCALBLUE", target="/a b%2F?z=1&a=%20&a".replace(" ", "%20"))
+    entry.way = way
+    world.replay(entry, **({} if chosen is ... else {"identity": chosen}))
+    (sent,) = world.front.requests
+    path, _, query = sent.target.partition("?")
+    found = Signed(sent.method, path, query, sent.headers)
+    if service == "vpc-lattice-svcs":
+        verified = lattice_signer(found, IDENTITIES, region=REGION, now=datetime.now(UTC))
+    else:
+        digest, now = sha256(sent.body).hexdigest(), datetime.now(UTC)
+        verified = signer_of(found, IDENTITIES, service=service, region=REGION, payload=digest, now=now)
+    assert (None if verified is None else verified.access_key) == signer
+    session = [value for name, value in sent.headers if name == "x-amz-security-token"]
+    assert session == (["session=till-7"] if signer == "LOCALBLUE" else []), "another identity has its own session"
+
+
+def test_original_without_a_known_identity_is_not_sent() -> None:
+    world = World()
+    with pytest.raises(Refused, match="'LOCALGONE' is none of this stack"):
+        world.replay(requested(access_key="LOCALGONE"))
+    entry = requested()
+    entry.way = "load_balancer"
+    with pytest.raises(Refused, match="verifies no signature"):
+        world.replay(entry, identity="LOCALBLUE")
+    assert world.front.requests == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"target": "http://evil.example/"},
+        {"target": "//evil.example\r\nhost: evil"},
+        {"target": "evil.example:80"},
+        {"target": "*"},
+        {"target": "/a b"},
+        {"target": "/é"},
+        {"target": "/?x=•••• 7 characters"},
+        {"method": "GET / HTTP/1.1\r\nx: y\r\n\r\n"},
+        {"method": ""},
+        {"method": 7},
+        {"headers": {}},
+        {"headers": [["a"]]},
+        {"headers": [["a", "b\r\nc: d"], ["host", "localhost"]]},
+        {"headers": [["a:b", "c"], ["host", "localhost"]]},
+        {"headers": [["x-new", None], ["host", "localhost"]]},
+        {"headers": [["x-a", 7], ["host", "localhost"]]},
+        {"headers": []},
+        {"headers": [["host", "localhost"], ["host", "localhost"]]},
+        {"headers": [["host", "localhost"]] * 501},
+        {"tenant": "a\r\nb: c"},
+        {"tenant": 7},
+        {"body": {"text": '{"other": "•••• 15 characters"}'}},
+        {"body": {"hex": "zz"}},
+        {"body": "text"},
+        {"body": {}},
+        {"identity": 7},
+    ],
+)
+def test_malformed_change_is_refused(changes: dict[str, Any]) -> None:
+    """Trap G2: no change makes two requests of one, and none adds a header that was not written as one."""
+    world = World()
+    with pytest.raises(Refused, match="Fix: ") as refused:
+        world.replay(requested(), **changes)
+    assert refused.value.status == 400
+    assert world.front.requests == []
+
+
+def test_replay_goes_to_the_front_and_nowhere_else() -> None:
+    """Trap G2: whatever the Host is. The front refuses a foreign one."""
+    world = World()
+    with pytest.raises(Refused, match="403 Forbidden") as refused:
+        world.replay(requested(), headers=[["host", "evil.example"]])
+    assert refused.value.status == 409
+    assert world.front.requests == []
+
+
+def test_framing_of_the_original_is_not_sent() -> None:
+    request = request_of(requested())
+    headers = [*request.headers, ("transfer-encoding", "chunked"), ("content-length", "7"), ("upgrade", "h2c")]
+    given = [["host", "localhost"], ["Transfer-Encoding", "chunked"], ["content-length", "9"]]
+    assert edited(HttpRequest("GET", "/", headers), {}, None).headers == request.headers
+    assert edited(request, {"headers": given}, None).headers == [("host", "localhost")]
+
+
+@pytest.mark.parametrize(("tenant", "header"), [("green", ["green"]), (None, [])])
+def test_asked_tenant_is_replaced_or_removed(tenant: str | None, header: list[str]) -> None:
+    request = HttpRequest("GET", "/", [("host", "localhost"), ("x-tenant-id", "blue")])
+    found = edited(request, {"tenant": tenant}, "x-tenant-id").headers
+    assert [value for name, value in found if name == "x-tenant-id"] == header
+    with pytest.raises(Refused, match="no map is active"):
+        edited(request, {"tenant": tenant}, None)
+
+
+def test_dropped_entry_is_not_sent() -> None:
+    entry = requested()
+    entry.content = None
+    with pytest.raises(Refused, match="no longer kept"):
+        World().replay(entry)
+
+
+# ---- records and invocations ----------------------------------------------------------------------------------------
+
+
+def recorded(way: Any, record: Mapping[str, Any]) -> Entry:
+    return Entry(way, "orders", "id", "id", 1.0, content=Content(RecordIn(json.dumps(record).encode())))
+
+
+def test_message_is_put_into_its_queue_again() -> None:
+    world = World()
+    queue = world.queues.create("orders.fifo", {"FifoQueue": "true"})
+    options: Any = {"sender": f"{SHOP}:till", "group": "g", "attributes": {"tenant": "blue", "b": b"\xff"}}
+    entry = recorded("queue", sqs_record("hello", queue=queue.arn, **options))
+    assert world.arriving(entry, None) == 2
+    world.front.expected.clear()
+    changes = {"body": {"text": "bye"}, "attributes": {"tenant": "green", "b": None, "new": "x"}, "group": "h"}
+    assert world.arriving(entry, None, **changes) == 4
+    first, second = (one.outgoing for one in queue.peek(limit=9))
+    assert (first.body, first.group, first.sender_id) == ("hello", "g", f"{SHOP}:till")
+    assert first.attributes == {"tenant": Attribute("String", "blue"), "b": Attribute("Binary", b"\xff")}
+    assert (second.body, second.group) == ("bye", "h")
+    assert second.attributes == {"tenant": Attribute("String", "green"), "new": Attribute("String", "x")}
+
+
+def test_record_may_be_edited_as_the_page_shows_it() -> None:
+    """With its masked values, which are the original's as long as they stay where they were."""
+    world = World()
+    queue = world.queues.create("orders")
+    body = json.dumps({"password": "hunter2-hunter2"})
+    entry = recorded("queue", sqs_record(body, queue=queue.arn, attributes={"tenant": "blue"}))
+    assert entry.content is not None
+    assert isinstance(entry.content.came_in, RecordIn)
+    shown = mask.body(entry.content.came_in.body)["text"]
+    assert "hunter2" not in shown
+    world.arriving(entry, None, body={"text": shown.replace('"blue"', '"green"')})
+    (message,) = (one.outgoing for one in queue.peek(limit=9))
+    assert (message.body, message.attributes) == (body, {"tenant": Attribute("String", "green")})
+    without = json.dumps({"eventSource": "aws:sqs", "body": 7})
+    with pytest.raises(Refused, match="body of the record is missing"):
+        world.arriving(entry, None, body={"text": without})
+
+
+def test_kinesis_record_is_put_into_its_stream_again() -> None:
+    world = World()
+    stream = world.streams.create(Wanted("clicks"))
+    content = kinesis.write(
+        shard_id="s", sequence_number="1", partition_key="k", data=b"\xff", arrived=1.0, arn=stream.arn, role_arn="r"
+    )
+    entry = recorded("stream", content)
+    world.arriving(entry, None)
+    world.front.expected.clear()
+    world.arriving(entry, None, body={"hex": "00 01"}, group="other")
+    (shard,) = stream.shards()
+    found = [one.content["kinesis"] for one in shard.after(0, 9)]
+    assert [(one["partitionKey"], one["data"]) for one in found] == [("k", "/w=="), ("other", "AAE=")]
+
+
+@pytest.mark.parametrize(
+    "kinesis_part", [{}, {"data": "=", "partitionKey": "k"}, {"data": "AA==", "partitionKey": 7}, {"data": 7}]
+)
+def test_malformed_record_is_refused(kinesis_part: dict[str, Any]) -> None:
+    world = World()
+    stream = world.streams.create(Wanted("clicks"))
+    content = {"eventSource": "aws:kinesis", "eventSourceARN": stream.arn, "kinesis": {"data": "", "partitionKey": "k"}}
+    with pytest.raises(Refused) as refused:
+        world.arriving(
+            recorded("stream", content), None, body={"text": json.dumps({**content, "kinesis": kinesis_part})}
+        )
+    assert refused.value.status == 400
+    assert not any(shard.after(0, 1) for shard in stream.shards())
+
+
+def test_event_is_put_into_its_bus_again() -> None:
+    world = World()
+    event = {"id": "1", "source": "shop", "detail-type": "placed", "detail": {"n": 1}, "resources": ["arn"]}
+    world.arriving(recorded("bus", event), "event")
+    (put,) = world.put
+    assert (put.source, put.detail_type, json.loads(put.detail), put.resources) == (
+        "shop",
+        "placed",
+        {"n": 1},
+        ("arn",),
+    )
+    assert put.bus == "orders"
+    world.front.expected.clear()
+    world.arriving(recorded("bus", event), "event", body={"text": '{"n": 2}'})
+    assert json.loads(world.put[1].detail) == {"n": 2}
+    world.front.expected.clear()
+    whole = {**event, "source": "till", "detail": {"n": 3}}
+    world.arriving(recorded("bus", event), "event", body={"text": json.dumps(whole)})
+    assert (world.put[2].source, json.loads(world.put[2].detail)) == ("till", {"n": 3})
+    world.refusal = EntryRefused("NotAuthorizedForSourceException", "Not authorized for the source.")
+    with pytest.raises(Refused, match="Not authorized"):
+        world.arriving(recorded("bus", event), "event")
+
+
+def test_record_of_a_table_or_of_a_queue_that_is_gone_is_not_sent() -> None:
+    with pytest.raises(Refused, match="change the item again"):
+        World().replay(recorded("table", {"eventSource": "aws:dynamodb", "eventSourceARN": "arn"}))
+    with pytest.raises(Refused, match="has no queue"):
+        World().replay(recorded("queue", sqs_record("a")))
+
+
+def test_record_that_no_mapping_takes_is_said_to_be_there() -> None:
+    world = World()
+    queue = world.queues.create("orders")
+    with pytest.raises(Refused, match="nothing has taken it") as refused:
+        world.replay(recorded("queue", sqs_record("a", queue=queue.arn)), 0.01)
+    assert refused.value.status == 504
+    assert len(queue.peek(limit=9)) == 1
+    assert world.front.forgotten
+
+
+def test_invocation_is_repeated_and_goes_on_after_the_answer() -> None:
+    world = World()
+    content = Content(InvokeIn("orders:live", b'{"n": 1}', tenant="blue"))
+    entry = Entry("invoke", "", "orders", "id", 1.0, content=content)
+    assert world.replay(entry) == 2
+    assert world.replay(entry, tenant="green", payload={"text": '{"n": 2}'}) > 2
+    first, second = world.service.invoked
+    assert (first.function, first.payload, first.tenant) == ("orders:live", b'{"n": 1}', "blue")
+    assert (second.payload, second.tenant) == (b'{"n": 2}', "green")
+    assert first.request_id != second.request_id

@@ -1,0 +1,207 @@
+"""The inspector of a real stack: its URL, what it shows, replay, and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+import pytest
+
+from tests.support.endpoint import client
+from tests.support.paths import ROOT
+from tests.support.stack import RunningStack, running, wait_until
+
+TEMPLATE = """
+Resources:
+  Bridge:
+    Type: AWS::Serverless::Function
+    Properties: {FunctionName: bridge, Handler: lattice_bridge.main.handler, Runtime: python3.13, CodeUri: .}
+  Orders:
+    Type: AWS::Serverless::Function
+    Properties:
+      FunctionName: orders
+      Handler: app.handler
+      Runtime: python3.13
+      CodeUri: .
+      TenancyConfig: {TenantIsolationMode: PER_TENANT}
+  Worker:
+    Type: AWS::Serverless::Function
+    Properties:
+      FunctionName: worker
+      Handler: app.handler
+      Runtime: python3.13
+      CodeUri: .
+      Events: {Messages: {Type: SQS, Properties: {Queue: !GetAtt Queue.Arn, BatchSize: 1}}}
+  Dead: {Type: "AWS::SQS::Queue", Properties: {QueueName: dead}}
+  Queue:
+    Type: AWS::SQS::Queue
+    Properties:
+      QueueName: queue
+      RedrivePolicy: {deadLetterTargetArn: !GetAtt Dead.Arn, maxReceiveCount: 1}
+  Group:
+    Type: AWS::VpcLattice::TargetGroup
+    Properties: {Type: LAMBDA, Targets: [{Id: !GetAtt Bridge.Arn}]}
+  Service: {Type: "AWS::VpcLattice::Service", Properties: {Name: shop}}
+  Listener:
+    Type: AWS::VpcLattice::Listener
+    Properties:
+      ServiceIdentifier: !Ref Service
+      Protocol: HTTP
+      DefaultAction: {Forward: {TargetGroups: [{TargetGroupIdentifier: !Ref Group}]}}
+"""
+MAP = """
+[[backend]]
+function = "orders"
+[tenants]
+blue = {}
+green = {}
+[[rule]]
+id = "open"
+anyone = true
+tenants = "*"
+accept_risk = "a test"
+"""
+CODE = """
+def handler(event, context):
+    print("tenant", context.tenant_id)
+    return {"statusCode": 200, "body": context.tenant_id or "none"}
+"""
+
+
+class Inspected:
+    """A stack with the API of its inspector."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        self.stack = stack
+        line = next(line for line in stack.lines if line.get("message") == "listening")
+        self.url, _, self.token = line["inspector"].partition("/#token=")
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"authorization": f"Bearer {self.token}"}
+        request = urllib.request.Request(f"{self.url}/api/{path}", data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return json.loads(response.read())
+        except HTTPError as error:
+            with error:
+                raise AssertionError(error.read()) from error
+
+    def ended(self, number: int) -> Any:
+        """The summary of an entry that has ended."""
+        wait_until(lambda: self.ask("GET", f"entries/{number}")["summary"]["state"] == "ended")
+        return self.ask("GET", f"entries/{number}")["summary"]
+
+    def page(self) -> socket.socket:
+        """The connection of a page that is open."""
+        connection = socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2])), timeout=20)
+        head = f"GET /api/stream HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {self.token}\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(15) == b"HTTP/1.1 200 OK"
+        return connection
+
+    def last(self) -> int:
+        """The number of the newest entry, as a stream begins with it."""
+        request = urllib.request.Request(f"{self.url}/api/stream", headers={"authorization": f"Bearer {self.token}"})
+        with urllib.request.urlopen(request, timeout=60) as response:
+            data = next(line for line in response if line.startswith(b"data: "))
+        return int(max(entry["n"] for entry in json.loads(data[6:])["entries"]))
+
+
+@pytest.fixture(scope="module")
+def inspected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inspected]:
+    folder: Path = tmp_path_factory.mktemp("inspected")
+    for name, text in (("template.yaml", TEMPLATE), ("bridge.toml", MAP), ("app.py", CODE)):
+        (folder / name).write_text(text, encoding="utf-8")
+    with _used(8081), running("--inspect", template=folder / "template.yaml") as stack:
+        inspected = Inspected(stack)
+        yield inspected
+        page = inspected.page()
+    with page, page.makefile("rb") as rest:  # an open page does not delay the end of the stack, and is ended by it
+        assert rest.read().endswith(b"0\r\n\r\n")
+
+
+@contextlib.contextmanager
+def _used(port: int) -> Iterator[None]:
+    """Uses a port, unless another process does."""
+    with socket.socket() as listener:
+        with contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            listener.listen()
+        yield
+
+
+def test_port_in_use_is_replaced_by_a_free_one(inspected: Inspected) -> None:
+    port = inspected.url.rpartition(":")[2]
+    said = [line["message"] for line in inspected.stack.lines if "the inspector listens" in line.get("message", "")]
+    assert said == [f"Port 8081 is in use: the inspector listens on port {port} instead."]
+
+
+def test_request_is_shown_and_replayed_as_another_tenant(inspected: Inspected) -> None:
+    answer = inspected.stack.get("/orders?x=1", {"x-tenant-id": "blue"})
+    assert answer.body == b"blue"
+    number = inspected.last()
+    entry = inspected.ended(number)
+    assert (entry["path"], entry["tenant"], entry["status"], entry["function"]) == ("/orders", "blue", 200, "orders")
+    copy = inspected.ask("POST", "replay", {"n": number, "tenant": "green"})["n"]
+    replayed = inspected.ended(copy)
+    assert (replayed["replay_of"], replayed["tenant"], replayed["outcome"]) == (number, "green", "ok")
+    table = inspected.ask("GET", f"entries/{copy}/copy?as=test")["text"]
+    assert table == '[[test]]\nheader = "green"\nexpect = "green"\n'
+
+
+def test_what_runs_is_shown(inspected: Inspected) -> None:
+    inspected.stack.get("/orders", {"x-tenant-id": "blue"})
+    found = inspected.ask("GET", "runs")
+    environment = next(one for one in found["environments"] if one["tenant"] == "blue")
+    assert environment["state"] in ("idle", "busy")
+    assert environment["memory"] > 2**20
+    assert "tenant blue" in environment["log"]
+    assert [rule["id"] for rule in found["map"][0]["rules"]] == ["open"]
+    assert {one["name"]: one["dead_letters"] for one in found["queues"]} == {"dead": None, "queue": "dead"}
+
+
+def test_message_is_shown_and_put_into_its_queue_again(inspected: Inspected) -> None:
+    sqs = client(inspected.stack.lambda_url, "sqs")
+    sqs.send_message(QueueUrl=f"{inspected.stack.lambda_url}/123456789012/queue", MessageBody="hello")
+    before = inspected.last()
+    wait_until(lambda: inspected.ask("GET", f"entries/{inspected.last()}")["summary"]["way"] == "queue")
+    number = inspected.last()
+    assert number >= before
+    copy = inspected.ask("POST", "replay", {"n": number})["n"]
+    assert inspected.ended(copy)["replay_of"] == number
+
+
+def test_invocation_is_shown_and_repeated_for_another_tenant(inspected: Inspected) -> None:
+    assert inspected.stack.invoke("orders", {"n": 1}, tenant="blue").status == 200
+    number = inspected.last()
+    assert inspected.ended(number)["way"] == "invoke"
+    changes = {"n": number, "tenant": "green", "payload": {"text": '{"n": 2}'}}
+    copy = inspected.ended(inspected.ask("POST", "replay", changes)["n"])
+    assert (copy["way"], copy["tenant"], copy["outcome"], copy["replay_of"]) == ("invoke", "green", "ok", number)
+
+
+def test_state_names_the_stack(inspected: Inspected) -> None:
+    found = inspected.ask("GET", "state")
+    assert (found["front"], found["aws"]) == (inspected.stack.front, inspected.stack.lambda_url)
+    assert (found["title"], found["header"], found["mode"]) == ("template.yaml", "x-tenant-id", "live")
+
+
+def test_make_run_has_the_inspector() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "lattice-bridge local --inspect " in text.partition("\nrun:")[2].partition("\n\n")[0]
+
+
+def test_stack_without_the_option_has_no_inspector() -> None:
+    """Nothing of it is imported: without it, the start and each request are as they were."""
+    code = "import sys, lattice_bridge.cli.local; print([name for name in sys.modules if '.inspector.' in name])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() in ("[]", "['lattice_bridge.local.inspector.observer']")
