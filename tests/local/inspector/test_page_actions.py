@@ -106,9 +106,19 @@ def test_record_is_put_again_with_another_body(page: Page, sample: Sample) -> No
     page.locator("#entry-10").click()
     page.get_by_role("button", name="Edit and replay").click()
     page.get_by_label("Record", exact=True).fill('{"order": 99}')
+    page.get_by_label("Value of tenant").fill("green")
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_role("group", name="Comparison")).to_be_visible()
-    assert asked(sample, "replay") == [{"n": 10, "body": {"text": '{"order": 99}'}}]
+    assert asked(sample, "replay") == [{"n": 10, "body": {"text": '{"order": 99}'}, "attributes": {"tenant": "green"}}]
+
+
+def test_payload_of_an_invoke_is_edited(page: Page, sample: Sample) -> None:
+    page.locator("#entry-15").click()
+    page.get_by_role("button", name="Edit and replay").click()
+    page.get_by_label("Payload", exact=True).fill("{}")
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("group", name="Comparison")).to_be_visible()
+    assert asked(sample, "replay") == [{"n": 15, "body": {"text": "{}"}}]
 
 
 def test_refused_replay_shows_the_message_and_keeps_the_form(window: Window, sample: Sample) -> None:

@@ -247,7 +247,7 @@ function firstRequest(state) {
     h("h2", {}, "Nothing came in yet"),
     h("p", {}, "Each request and each record appears here as it happens. Send the first one:"),
     h("div", { class: "example" }, h("pre", { class: "code", tabindex: "0", "aria-label": "Command" }, command), copyButton(() => command)),
-    state.aws ? h("p", { class: "none" }, "Queues, streams and buses: AWS_ENDPOINT_URL=", h("code", {}, visible(state.aws)), " aws sqs send-message …") : null,
+    state.aws ? h("p", { class: "none" }, "Queues, streams and buses: ", h("code", {}, `AWS_ENDPOINT_URL=${visible(state.aws)} aws sqs send-message …`)) : null,
   ].filter(Boolean);
 }
 

@@ -69,7 +69,7 @@ function ofHttp(came, app) {
 function ofRecord(came, app) {
   const body = bodyField(came.record, "Record");
   const group = input(came.group ?? "", { placeholder: "none" });
-  const attributes = headerRows(Object.entries(came.attributes ?? {}).map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value), false]), "Attributes");
+  const attributes = headerRows(Object.entries(came.attributes ?? {}).map(attributeRow), "Attributes");
   const read = () => {
     const rows = attributes.read().headers;
     return {
@@ -81,9 +81,15 @@ function ofRecord(came, app) {
   return { fields: [came.group === null || came.group === undefined ? null : field("Group", group), attributes.element, body.element], read };
 }
 
+/** An attribute by its string. A binary one is sent as the original has it. */
+function attributeRow([name, value]) {
+  const text = typeof value === "string" ? value : value?.stringValue;
+  return typeof text === "string" ? [name, text, false] : [name, "binary", true];
+}
+
 function ofInvoke(came) {
   const body = bodyField(came.payload, "Payload");
-  return { fields: [body.element], read: () => (body.read().body ? { payload: body.read().body } : {}) };
+  return { fields: [body.element], read: body.read };
 }
 
 function headerRows(given, label = "Headers") {
