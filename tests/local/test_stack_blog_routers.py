@@ -65,7 +65,9 @@ def dead(stack: LocalStack) -> list[str]:
         for attempt in range(1, 1 + (TRIES if queue in FAILING else 0)):
             lines(stack, partial(is_failed_batch, queue), attempt)
             receipts = lines(stack, partial(has_receipts, queue), attempt)[-1]["object"]["receipts"].values()
-            shown = [{"Id": str(one), "ReceiptHandle": each, "VisibilityTimeout": 0} for one, each in enumerate(receipts)]
+            shown = [
+                {"Id": str(one), "ReceiptHandle": each, "VisibilityTimeout": 0} for one, each in enumerate(receipts)
+            ]
             sqs.change_message_visibility_batch(QueueUrl=url_of(sqs, queue), Entries=shown)
         lines(stack, partial(is_batch, queue), 1)
     return sorted(json.loads(received(sqs, "dead")["Body"])["order"] for _ in range(2 * len(QUEUES["no-group"])))

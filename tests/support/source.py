@@ -1,6 +1,6 @@
 """The content of a module of the package, as far as tests ask for it.
 
-Rule: a file is parsed once for all tests of a process. The tree itself is not kept: all of them have half a million nodes.
+Rule: a file is parsed once for all tests of a process. Its tree is not kept: all trees have half a million nodes.
 """
 
 from __future__ import annotations
