@@ -42,6 +42,7 @@ from lattice_bridge.tenancy.anchors import ANYONE
 from lattice_bridge.testing import lattice_event
 from tests.support.log_samples import samples
 from tests.support.paths import ROOT
+from tests.support.source import source
 from tests.support.written import assert_written
 from tests.test_layers import MAY_IMPORT, MODULES, ours
 
@@ -254,7 +255,8 @@ def test_every_trap_has_its_tests_and_every_test_of_a_trap_its_row() -> None:
     named: dict[str, set[str]] = {}
     for path in (ROOT / "tests").rglob("test_*.py"):
         module = ".".join(path.relative_to(ROOT / "tests").with_suffix("").parts)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        text = path.read_text(encoding="utf-8")
+        for node in ast.parse(text).body if "Trap" in text else ():
             if isinstance(node, ast.FunctionDef):
                 for group in re.findall(r"Traps? ([A-G][0-9, A-G]*)", ast.get_docstring(node) or ""):
                     for trap in re.findall(r"[A-G][0-9]+", group):
@@ -487,9 +489,7 @@ def test_table_of_resource_types_equals_the_readers() -> None:
 def test_reason_code_of_the_front_is_in_the_table() -> None:
     found: set[str] = set()
     for path in (ROOT / "lattice_bridge" / "local" / "front").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            if isinstance(node, ast.keyword) and node.arg == "reason" and isinstance(node.value, ast.Constant):
-                found.add(str(node.value.value))
+        found |= source(path).reasons
     assert len(found) > 15
     assert [code for code in sorted(found) if f"`{code}`" not in LOCAL] == []
 
@@ -513,10 +513,7 @@ def test_message_in_troubleshooting_is_one_that_a_command_prints() -> None:
     """`NAME`, `…` and numbers stand for what differs."""
     printed = {os.strerror(errno.EADDRINUSE)}
     for path in (ROOT / "lattice_bridge").rglob("*.py"):
-        tree = ast.parse(path.read_bytes())
-        printed |= {
-            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        }
+        printed |= source(path).texts
     headings = re.findall(r"^### (.*`.*)$", TROUBLESHOOTING.partition("\n## Commands\n")[2], re.MULTILINE)
     assert len(headings) >= 8
     messages = [message for heading in headings for message in re.findall(r"`([^`]+)`", heading)]

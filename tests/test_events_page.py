@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import re
 from textwrap import indent
-from typing import Final
-
-from cfnlint.api import ManualArgs, lint
+from typing import Any, Final
 
 from lattice_bridge.deployment.checks.native_senders import SCHEDULE, SUBSCRIBER
 from lattice_bridge.deployment.checks.run import template_findings
@@ -44,16 +42,23 @@ def actuals(text: str) -> list[tuple[str, str]]:
     return [(one.level, one.actual) for one in found if one.subject == "Subscriber"]
 
 
+def lint(text: str) -> list[Any]:
+    """What cfn-lint finds."""
+    from cfnlint.api import ManualArgs, lint  # it takes a second, which each process of the tests would wait for
+
+    return list(lint(text, config=ManualArgs(regions=["us-east-1"])))
+
+
 def test_subscriber_of_the_page_is_safe() -> None:
     assert actuals(TEMPLATE) == []
-    assert lint(TEMPLATE, config=ManualArgs(regions=["us-east-1"])) == []
+    assert lint(TEMPLATE) == []
 
 
 def test_subscriber_of_the_page_in_batches_leaks_and_cfn_lint_accepts_it() -> None:
     """Trap E26: why `check` has a finding of its own."""
     leaking = re.sub(r" +BatchConfiguration.*\n", "", TEMPLATE)
     assert actuals(leaking) == [("error", "TenantId is an expression, and MaxBatchSize is not set, which means 10")]
-    assert lint(leaking, config=ManualArgs(regions=["us-east-1"])) == []
+    assert lint(leaking) == []
 
 
 def test_counting_expressions_of_the_page_have_the_findings_that_it_states() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from lattice_bridge.config.code_hash import NOT_DEPLOYED
 from tests.support.paths import ROOT
+from tests.support.source import Source, source
 
 PACKAGE: Final = ROOT / "lattice_bridge"
 
@@ -221,20 +223,20 @@ def folder_of(module: str) -> str:
 @cache
 def imported(path: Path) -> frozenset[str]:
     """Every module that a file imports, at any depth of indentation, as dotted names."""
-    return frozenset(_imported(ast.parse(path.read_bytes())))
+    return frozenset(_imported(source(path)))
 
 
-def _imported(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _imported(found: Source) -> Iterator[str]:
+    for node in found.imports:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             assert node.level == 0, "write imports from the package's root"
-            source = str(node.module)
+            name = str(node.module)
             for alias in node.names:
-                full = f"{source}.{alias.name}"
-                is_module = full.removeprefix("lattice_bridge.") in MODULES or source == "time"
-                yield full if is_module else source
+                full = f"{name}.{alias.name}"
+                is_module = full.removeprefix("lattice_bridge.") in MODULES or name == "time"
+                yield full if is_module else name
 
 
 def ours(module: str) -> set[str]:
@@ -290,9 +292,7 @@ def test_pure_module_imports_nothing_that_waits_fails_or_varies(module: str) -> 
 
 @pytest.mark.parametrize("module", PURE_MODULES)
 def test_pure_module_opens_and_prints_nothing(module: str) -> None:
-    tree = ast.parse(MODULES[module].read_bytes())
-    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
-    assert not called & {"open", "print", "input", "exec", "eval", "__import__"}
+    assert not source(MODULES[module]).calls & {"open", "print", "input", "exec", "eval", "__import__"}
 
 
 @pytest.mark.parametrize("module", PURE_MODULES)
@@ -328,35 +328,20 @@ OPENS_A_FILE: Final = {
 
 def test_files_are_read_by_one_module() -> None:
     """Trap G4: a FIFO, a device or a file without end is refused everywhere, since only `regular_file` opens a file."""
-    methods = {"open", "read_text", "read_bytes", "fdopen"}
+    opens = re.compile(r"open|.+\.(open|read_text|read_bytes|fdopen)")
     others = {"os.open"}  # of a folder, for its lock
-    opening = set()
-    for module, path in MODULES.items():
-        called = [node.func for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Call)]
-        names = {one.id for one in called if isinstance(one, ast.Name)} & {"open"}
-        attributes = [one for one in called if isinstance(one, ast.Attribute) and one.attr in methods]
-        if names or any(ast.unparse(one) not in others for one in attributes):
-            opening.add(module)
+    opening = {module for module, path in MODULES.items() if any(map(opens.fullmatch, source(path).calls - others))}
     assert opening == set(OPENS_A_FILE)
 
 
 def test_commands_print_in_one_module() -> None:
     """Trap G3: `show` makes every text printable, and JSON ASCII."""
-    printing = set()
-    for path in PACKAGE.glob("cli/*.py"):
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
-            if name in ("print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"):
-                printing.add(path.stem)
+    prints = {"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"}
+    printing = {path.stem for path in PACKAGE.glob("cli/*.py") if source(path).calls & prints}
     assert printing == {"show", "__init__"}, "__init__ has one constant sentence, for want of click"
 
 
 def test_no_function_is_longer_than_40_lines() -> None:
     """Without decorators: options of a command are a table."""
-    functions = (
-        (f"{module}.{node.name}", (node.end_lineno or 0) - node.lineno + 1)
-        for module, path in MODULES.items()
-        for node in ast.walk(ast.parse(path.read_bytes()))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    )
-    assert [found for found in functions if found[1] > 40] == []
+    functions = ((module, *found) for module, path in MODULES.items() for found in source(path).functions)
+    assert [found for found in functions if found[-1] > 40] == []

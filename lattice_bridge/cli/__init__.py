@@ -7,13 +7,9 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from click import Group
+from typing import Final
 
 COMMANDS: Final = {
     **{
@@ -36,10 +32,12 @@ def main() -> None:
         sys.exit(2)
     try:
         with _no_collection():
-            group = group_for(sys.argv[1:])
+            from lattice_bridge.cli.root import root
+
+            root.commands.get(sys.argv[1] if len(sys.argv) > 1 else "")
     except KeyboardInterrupt:  # while the libraries are imported
         sys.exit(130)
-    group()
+    root()
 
 
 def main_until_stdin_closes() -> None:
@@ -52,19 +50,6 @@ def main_until_stdin_closes() -> None:
     end_when_stdin_closes()
     sys.argv[0] = "lattice-bridge"
     main()
-
-
-def group_for(arguments: Sequence[str]) -> Group:
-    """The group that has the command. A person waits for the start of one: it does not import the others."""
-    from lattice_bridge.cli.group import CONTEXT, SafeGroup
-
-    if arguments and arguments[0] in COMMANDS:
-        module, name = COMMANDS[arguments[0]]
-        command = getattr(import_module(f"lattice_bridge.cli.{module}"), name)
-        return SafeGroup("lattice-bridge", commands=[command], context_settings=CONTEXT)
-    from lattice_bridge.cli.root import root
-
-    return root
 
 
 @contextmanager

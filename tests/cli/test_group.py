@@ -5,28 +5,38 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
 from click.testing import CliRunner
 
-from lattice_bridge.cli import COMMANDS, group_for
-from lattice_bridge.cli.group import SafeGroup
 from lattice_bridge.cli.root import root
 from tests.support.commands import ESCAPES, assert_harmless
 
 
-@pytest.mark.parametrize("group", [root, group_for(["local"])], ids=["all", "local only"])
-def test_usage_error_has_escapes(group: SafeGroup) -> None:
+def test_usage_error_has_escapes() -> None:
     """Trap G3."""
     for words in ([f"a{ESCAPES}"], ["local", f"--a{ESCAPES}"], ["local", "--parameter", ESCAPES]):
-        done = CliRunner().invoke(group, words)
+        done = CliRunner().invoke(root, words)
         assert done.exit_code == 2
         assert_harmless(done.output)
 
 
-def test_every_command_can_be_imported_alone() -> None:
-    assert COMMANDS.keys() == root.commands.keys()
-    for name, command in root.commands.items():
-        assert group_for([name, "--help"]).commands == {name: command}
+def test_every_command_has_its_own_name() -> None:
+    assert len(root.commands) > 10
+    assert {name: command.name for name, command in root.commands.items()} == {name: name for name in root.commands}
+
+
+def test_version_and_completion_import_no_other_command() -> None:
+    """A shell waits for each completion."""
+    program = (
+        "import sys; from lattice_bridge.cli import COMMANDS, main; sys.argv[1:] = ['--version']\n"
+        "def run():\n"
+        "    try: main()\n"
+        "    except SystemExit: pass\n"
+        "    print([name for name, (file, _) in COMMANDS.items() if f'lattice_bridge.cli.{file}' in sys.modules])\n"
+        "run(); import os; sys.argv = ['lattice-bridge']; os.environ['_LATTICE_BRIDGE_COMPLETE'] = 'bash_complete'\n"
+        "os.environ |= {'COMP_WORDS': 'lattice-bridge tok', 'COMP_CWORD': '1'}; run()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[1:] == ["[]", "plain,token", "['token']"]
 
 
 def test_start_of_a_stack_imports_neither_other_commands_nor_libraries_of_keys() -> None:
@@ -42,8 +52,3 @@ def test_start_of_a_stack_imports_neither_other_commands_nor_libraries_of_keys()
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[] False True True"
-
-
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["chek"], ["--version", "local"]])
-def test_other_arguments_get_all_commands(arguments: list[str]) -> None:
-    assert group_for(arguments) is root

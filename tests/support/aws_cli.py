@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,8 +21,15 @@ JSON_SINCE: Final = (2, 13, 33)
 """Older ones speak to SQS in its query protocol."""
 
 
+BESIDE: Final = Path(sys.executable).with_name("aws")
+"""What the package awscli installs."""
+
+
 @cache
 def _version(command: str) -> tuple[int, ...]:
+    if command == str(BESIDE):
+        with suppress(PackageNotFoundError):
+            return tuple(map(int, version("awscli").split(".")))  # to ask the command takes a second
     done = subprocess.run([command, "--version"], capture_output=True, text=True, timeout=60)
     found = re.match(r"aws-cli/(\d+)\.(\d+)\.(\d+)", done.stdout + done.stderr)
     return tuple(map(int, found.groups())) if found else ()
@@ -28,12 +37,11 @@ def _version(command: str) -> tuple[int, ...]:
 
 def aws_cli(major: int, since: tuple[int, ...] = JSON_SINCE) -> str:
     """The command of a major version of the AWS CLI. Skips the test if this machine has none, or an older one."""
-    beside = Path(sys.executable).with_name("aws")
     on_path, of_system = shutil.which("aws"), shutil.which("aws", path="/usr/bin:/bin")
-    for command in (str(beside) if beside.exists() else None, on_path, of_system):
-        if command and (version := _version(command)) and version[0] == major:
-            if major == 2 and version < since:
-                pytest.skip(f"AWS CLI {'.'.join(map(str, version))} is older than {'.'.join(map(str, since))}")
+    for command in (str(BESIDE) if BESIDE.exists() else None, on_path, of_system):
+        if command and (found := _version(command)) and found[0] == major:
+            if major == 2 and found < since:
+                pytest.skip(f"AWS CLI {'.'.join(map(str, found))} is older than {'.'.join(map(str, since))}")
             return command
     pytest.skip(f"the AWS CLI v{major} is not installed")
 

@@ -268,7 +268,10 @@ ANCHOR_NAMES: Final = (
 
 
 def anchor_of(table: Table) -> str:
-    return next(name for name in ANCHOR_NAMES if name in table)
+    for name in ANCHOR_NAMES:  # no generator: this is called a million times
+        if name in table:
+            return name
+    raise LookupError(table)
 
 
 def _listed(value: Any) -> list[str]:
@@ -460,6 +463,7 @@ tenant_headers: st.SearchStrategy[Headers] = st.sampled_from(
 # ---- the reference ---------------------------------------------------------------------------------------------------
 
 LETTERS: Final = set(string.ascii_letters + string.digits)
+GRAMMAR: Final = LETTERS | set("._:/=+@-")
 
 
 def expected(one: Map, asked: Asked) -> str | None:
@@ -521,28 +525,29 @@ def in_grammar(text: object) -> bool:
     """Lambda's grammar for a tenant id without spaces, and with a letter or digit in front."""
     if not isinstance(text, str) or not 1 <= len(text) <= 256:
         return False
-    return set(text) <= LETTERS | set("._:/=+@-") and text[0] in LETTERS
+    return set(text) <= GRAMMAR and text[0] in LETTERS
 
 
 def _owners(one: Map, asked: Asked) -> list[Table]:
     """The most specific rule for the caller, and the rule for each token. Empty if one is missing."""
-    allowing = [table for table in one.rules if "deny" not in table]
-    matching = [table for table in allowing if anchor_of(table) in BESIDE and rank(table, asked) is not None]
-    by_token = [table for table in matching if anchor_of(table) != "api" or asked.answer is not None]
+    allowing = [(anchor_of(table), table) for table in one.rules if "deny" not in table]
+    matching = [(kind, table) for kind, table in allowing if kind in BESIDE and rank(table, asked) is not None]
+    beside = [(kind, table) for kind, table in matching if kind != "api" or asked.answer is not None]
+    by_token = [table for _, table in beside]
     for kind, is_there in (("api", asked.answer is not None), ("client_cert", asked.cert is not None)):
-        if is_there and kind in map(anchor_of, allowing) and kind not in map(anchor_of, by_token):
+        if is_there and kind in dict(allowing) and kind not in dict(beside):
             return []
     fitting: list[tuple[int, int]] = []
-    for number, table in enumerate(allowing):
-        own_only = asked.who is not None and (":root" in asked.who or ":federated-user/" in asked.who)
-        if anchor_of(table) in BESIDE or (own_only and anchor_of(table) not in ("root", "federated_user")):
+    own_only = asked.who is not None and (":root" in asked.who or ":federated-user/" in asked.who)
+    for number, (kind, table) in enumerate(allowing):
+        if kind in BESIDE or (own_only and kind not in ("root", "federated_user")):
             continue
         if (found := rank(table, asked)) is not None:
             fitting.append((found, number))
     if not fitting and asked.who is not None:
-        are_for_callers = any(anchor_of(table) not in (*BESIDE, "anyone") for table in allowing)
+        are_for_callers = any(kind not in (*BESIDE, "anyone") for kind, _ in allowing)
         return [] if are_for_callers else by_token
-    return [*(allowing[number] for _, number in sorted(fitting)[:1]), *by_token]
+    return [*(allowing[number][1] for _, number in sorted(fitting)[:1]), *by_token]
 
 
 BESIDE: Final = ("jwt", "api", "client_cert", "sender", "event_account", "source")
@@ -676,4 +681,4 @@ def _read(template: str, text: Any, spiffe: bool) -> str | None:
     ]:
         return None
     name = segments[place]
-    return name if name not in (".", "..") and set(name) <= LETTERS | set("._-") and len(text) <= 2048 else None
+    return name if name not in (".", "..") and len(text) <= 2048 and set(name) <= LETTERS | set("._-") else None

@@ -58,9 +58,11 @@ def _fault(text: str, declaration: Mapping[str, Any]) -> str | None:
         least, most = declaration.get("MinLength", 0), declaration.get("MaxLength", "any number")
         return f"has {len(text)} character{'' if len(text) == 1 else 's'}, and may have {least} to {most}"
     pattern = declaration.get("AllowedPattern")
+    if pattern is None:
+        return None
     with contextlib.suppress(re.error, FutureWarning), warnings.catch_warnings():
         warnings.simplefilter("error", FutureWarning)  # for Java's syntax that Python reads differently
-        if pattern is not None and _is_quick(str(pattern), text) and not re.fullmatch(str(pattern), text):
+        if _is_quick(str(pattern), text) and not re.fullmatch(str(pattern), text):
             return f"does not match {pattern}"
     return None
 

@@ -88,6 +88,8 @@ class Resolver:
         self._resources: Mapping[str, Any] = document["Resources"]
         self.unresolved: list[tuple[str, str]] = []
         self._functions = self._table()
+        self._properties: dict[str, dict[str, Any]] = {}
+        self._identifiers: dict[str, Identifiers] = {}
         self._resolved = self._written = 0
         self.conditions = Conditions(
             document.get("Conditions") or {}, self._decided, lambda what, place: self.unresolved.append((what, place))
@@ -159,12 +161,12 @@ class Resolver:
 
     def _decided(self, value: Any, place: str) -> Any:
         """The value of an expression, with markers for placeholders: a placeholder must not decide a condition."""
-        before = self._values
-        self._values = {**before, **self.placeholders.undecided}
+        before = self._values, self._identifiers
+        self._values, self._identifiers = {**self._values, **self.placeholders.undecided}, {}
         try:
             return self.resolve(value, place)
         finally:
-            self._values = before
+            self._values, self._identifiers = before
 
     def _function(self, name: str, argument: Any, place: str) -> Any:
         try:
@@ -262,7 +264,12 @@ class Resolver:
         return self.identifiers(name).arn
 
     def identifiers(self, name: str) -> Identifiers:
-        """The identifiers of a resource that is not a function."""
+        """The identifiers of a resource that is not a function, made once: a template refers to it many times."""
+        if name not in self._identifiers:
+            self._identifiers[name] = self._made(name)
+        return self._identifiers[name]
+
+    def _made(self, name: str) -> Identifiers:
         written = self.properties(name)
         shape = shape_of(self._kind(name), written.get("ProtocolType"))
         own = self.resolve(written.get(shape.name), name) if shape.name else None
@@ -278,11 +285,13 @@ class Resolver:
         return str(self._resources[name].get("Type", ""))
 
     def properties(self, name: str) -> dict[str, Any]:
-        """A resource's properties as written, with SAM's Globals."""
-        if self._kind(name) == "AWS::Serverless::Function":
-            common = (self._document.get("Globals") or {}).get("Function") or {}
-            self.count(sum(len(value) for value in common.values() if isinstance(value, dict)))
-        return with_globals(self._document, name)
+        """A resource's properties as written, with SAM's Globals, merged once."""
+        if name not in self._properties:
+            if self._kind(name) == "AWS::Serverless::Function":
+                common = (self._document.get("Globals") or {}).get("Function") or {}
+                self.count(sum(len(value) for value in common.values() if isinstance(value, dict)))
+            self._properties[name] = with_globals(self._document, name)
+        return self._properties[name]
 
     # ---- texts, lists, maps
 

@@ -57,6 +57,12 @@ def template(**parameters: str) -> Template:
     return read_translated(TEMPLATE, parameters, REGION)
 
 
+@cache
+def plain(**parameters: str) -> str:
+    """What AWS makes of the template, as JSON."""
+    return json.dumps(translate(TEMPLATE.read_text(encoding="utf-8"), parameters, REGION))
+
+
 def alarms() -> list[Resource]:
     return template().of_type("AWS::CloudWatch::Alarm")
 
@@ -78,7 +84,7 @@ def written_by_init(folder: Path, version: str) -> Path:
 
 def test_cfn_lint_accepts_every_template(tmp_path: Path) -> None:
     """The shipped ones, what AWS makes of one, and those of `init`; in one process, because it starts slowly."""
-    translated = translate(TEMPLATE.read_text(encoding="utf-8"), {}, REGION)
+    translated = json.loads(plain())
     unused = {"config": {"ignore_checks": ["W2001"]}}  # the parameter Rollout: the translator put in its value
     translated["Metadata"] = {"cfn-lint": unused}
     (tmp_path / "translated.json").write_text(json.dumps(translated), encoding="utf-8")
@@ -102,7 +108,7 @@ def test_template_with_other_parameters_has_no_findings(parameters: dict[str, st
 
 
 def test_every_parameter_has_a_default_and_a_description() -> None:
-    parameters = translate(TEMPLATE.read_text(encoding="utf-8"), {}, REGION)["Parameters"]
+    parameters = json.loads(plain())["Parameters"]
     assert len(parameters) >= 20
     for name, declared in parameters.items():
         assert {"Default", "Description", "Type"} <= set(declared), name
@@ -179,7 +185,7 @@ def test_all_at_once_rollout_has_no_alarms() -> None:
 
 def versions(**parameters: str) -> dict[str, str]:
     """The logical id of each function's version. A changed one publishes a version and moves the alias."""
-    resources = translate(TEMPLATE.read_text(encoding="utf-8"), parameters, REGION)["Resources"]
+    resources = json.loads(plain(**parameters))["Resources"]
     found = {name: body for name, body in resources.items() if body["Type"] == "AWS::Lambda::Version"}
     return {body["Properties"]["FunctionName"]["Ref"]: name for name, body in found.items()}
 
@@ -187,7 +193,7 @@ def versions(**parameters: str) -> dict[str, str]:
 def test_changed_parameter_makes_a_new_version_of_its_function() -> None:
     """SAM compares the written template, in which a parameter is the same for each of its values."""
     text, before = TEMPLATE.read_text(encoding="utf-8"), versions()
-    document = translate(text, {}, REGION)["Resources"]
+    document = json.loads(plain())["Resources"]
     functions = {name: body for name, body in document.items() if body["Type"] == "AWS::Lambda::Function"}
     written = text.partition("\nResources:")[2]
     for function, body in functions.items():
@@ -223,7 +229,7 @@ OTHER: Final = {
 
 def test_description_with_all_parameters_fits_lambdas_limit() -> None:
     longest = {"ConfigFile": 30, "ConfigObject": 80, "ConfigParameter": 64, "MetricsNamespace": 30}
-    declared = translate(TEMPLATE.read_text(encoding="utf-8"), {}, REGION)["Parameters"]
+    declared = json.loads(plain())["Parameters"]
     for name in ("ConfigFile", "ConfigObject", "ConfigParameter"):
         assert declared[name]["MaxLength"] == longest[name]
     assert "{0,29}" in declared["MetricsNamespace"]["AllowedPattern"]
@@ -248,7 +254,7 @@ def test_contradicting_parameters_are_refused_by_a_rule() -> None:
 
 
 def test_logs_and_failure_queue_outlive_the_stack() -> None:
-    text = translate(TEMPLATE.read_text(encoding="utf-8"), {}, REGION)["Resources"]
+    text = json.loads(plain())["Resources"]
     for kept in ("BridgeLogs", "AccessLogs", "FailureQueue"):
         assert text[kept]["DeletionPolicy"] == "RetainExceptOnCreate"
     name = template().resources["AccessLogs"].properties["LogGroupName"]

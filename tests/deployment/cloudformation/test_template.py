@@ -296,6 +296,29 @@ Resources: {R: {Type: "AWS::Serverless::Function", Properties: {Environment: {Va
     assert properties(tmp_path, text) == {"Environment": {"Variables": {"A": "one", "Refresh": "two"}}}
 
 
+def test_globals_are_merged_once_for_any_number_of_references(tmp_path: Path) -> None:
+    """At each reference, they were a million values together, and the template was refused."""
+    tags = {f"t{number}": "x" for number in range(1000)}
+    function = {"Type": "AWS::Serverless::Function", "Properties": {"FunctionName": "orders"}}
+    refers = {"Type": "T", "Properties": {"X": [{"Ref": "F"}] * 1100}}
+    template = {"Globals": {"Function": {"Tags": tags}}, "Resources": {"F": function, "R": refers}}
+    assert properties(tmp_path, json.dumps(template)) == {"X": ["orders"] * 1100}
+
+
+def test_name_with_a_placeholder_decides_no_condition_after_it_was_read(tmp_path: Path) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text("""
+Conditions: {C: !Equals [!GetAtt Q.QueueName, q-123456789012]}
+Resources:
+  A: {Type: T, Properties: {X: !GetAtt Q.QueueName}}
+  Q: {Type: "AWS::SQS::Queue", Properties: {QueueName: !Sub "q-${AWS::AccountId}"}}
+  B: {Type: T, Condition: C}
+""")
+    found = read_translated(path, {}, "us-east-1", deployed=True)
+    assert found.resources["A"].properties == {"X": "q-123456789012"}
+    assert "B" not in found.resources
+
+
 def test_nested_conditions_are_decided_once_each(tmp_path: Path) -> None:
     chain = "".join(f"  C{n}: !Or [!Condition C{n - 1}, !Condition C{n - 1}]\n" for n in range(1, 60))
     text = (

@@ -258,33 +258,39 @@ def test_function_writes_no_bytecode(tmp_path: Path) -> None:
 
 
 @private
-def test_folder_and_mounts_end_with_the_environment() -> None:
-    with running(template=FAULTS) as stack:
-        answer = run(stack, "blue", "mkdir -p /tmp/a/b; chmod 0 /tmp/a/b; ln -s / /tmp/root; stat -c %a:%u /tmp")
-        assert answer["out"] == f"700:{os.getuid()}\n"
-        folder = folder_of(answer)
-        assert (folder / "root").is_symlink()
-        end_environment(stack, "blue")
-        wait_until(lambda: not folder.exists())
-        assert not alive(answer["pid"])
-        assert str(folder) not in Path("/proc/self/mountinfo").read_text()
-    assert not folder.parent.exists()
+def test_folder_and_mounts_end_with_the_environment(stack: RunningStack) -> None:
+    answer = run(stack, "ends", "mkdir -p /tmp/a/b; chmod 0 /tmp/a/b; ln -s / /tmp/root; stat -c %a:%u /tmp")
+    assert answer["out"] == f"700:{os.getuid()}\n"
+    folder = folder_of(answer)
+    assert (folder / "root").is_symlink()
+    end_environment(stack, "ends")
+    wait_until(lambda: not folder.exists())
+    assert not alive(answer["pid"])
+    assert str(folder) not in Path("/proc/self/mountinfo").read_text()
+
+
+def abandonable(answer: dict[str, Any]) -> Path:
+    """The folder of an environment, which has a `/tmp` of its own only with private mounts."""
+    return folder_of(answer) if answer["tmp"] == "/tmp" else Path(answer["tmp"])
 
 
 def test_processes_and_folders_of_a_killed_stack_end_with_the_next_start(stack: RunningStack) -> None:
-    """Those of a running stack are kept."""
+    """Those of a running stack are kept, and its own end with it."""
     run(stack, "blue", "echo 1 > ${TMPDIR:-/tmp}/x")
     with LocalStack(FAULTS) as started:
         killed = RunningStack(started.process.popen, started.url, started.lambda_url)
         child = killed.invoke("forks").json()["child"]
         answer = run(killed, "blue", "echo 1 > ${TMPDIR:-/tmp}/x")
-        abandoned = folder_of(answer) if answer["tmp"] == "/tmp" else Path(answer["tmp"])
+        abandoned = abandonable(answer)
         killed.process.kill()
         killed.process.wait()
         assert alive(child)  # at once: any stack that starts on this machine ends it
         assert (abandoned / "x").exists()
-    with running(template=FAULTS):
+    with running(template=FAULTS) as after:
         wait_until(lambda: not alive(child) and not abandoned.parent.exists())
+        own = abandonable(run(after, "blue", "mkdir -p ${TMPDIR:-/tmp}/a/b; chmod 0 ${TMPDIR:-/tmp}/a/b"))
+        assert own.exists()
+    assert not own.parent.exists()
     assert run(stack, "blue", "cat ${TMPDIR:-/tmp}/x")["out"] == "1\n"
 
 
