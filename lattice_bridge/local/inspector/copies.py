@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from lattice_bridge.config.regular_file import MIB
 from lattice_bridge.local.front.exchange.http_message import HttpRequest
 from lattice_bridge.local.front.exchange.identities import SESSION, SESSION_PREFIX, Identity
 from lattice_bridge.local.front.exchange.rule_identities import PREFIX
@@ -32,6 +33,9 @@ OF_CONNECTION: Final = frozenset(
     }
 )
 """The headers that describe one connection or its framing. Every client writes its own."""
+
+MAX_MASKED: Final = MIB
+"""Bytes of a content that a click masks: the stack waits meanwhile. The page shows less of it."""
 
 _OF_CURL: Final = frozenset({"user-agent", "accept-encoding"})
 _PLACEHOLDER: Final = "SECRET"
@@ -81,12 +85,12 @@ def copied(entry: Entry, form: str, front: str, signing: Signing | None = None) 
         raise Refused(409, f"entry {entry.n}: its content is no longer kept. Fix: send it again")
     name = _name(entry)
     if form == "curl":
-        return {"text": _curl(content, front, signing), "name": f"{name}.sh"}
+        return {"text": _curl(entry, content, front, signing), "name": f"{name}.sh"}
     if form == "test":
         return {"text": table_of(entry, content), "name": f"{name}.toml"}
     event = content.built_event
     if event is None:
-        raise Refused(409, f"entry {entry.n}: it was refused before there was an event. Fix: copy it as curl")
+        raise Refused(409, f"entry {entry.n}: {_without_event(content)}")
     found: dict[str, Any] = {"text": _masked(event), "name": f"{name}.json"}
     if form == "fixture":
         found["also"] = {"text": _expected(entry, content), "name": f"{name}.expected.json"}
@@ -101,8 +105,26 @@ def _name(entry: Entry) -> str:
 
 
 def _masked(content: bytes) -> str:
-    """JSON as it is, without credentials."""
+    """JSON as it is, without credentials.
+
+    Raises:
+        Refused: 409, it is too large.
+    """
+    _check_size(content)
     return f"{mask.body(content, len(content))['text']}\n"
+
+
+def _check_size(content: bytes) -> None:
+    if len(content) > MAX_MASKED:
+        raise Refused(
+            409, f"copy: over {MAX_MASKED // MIB} MiB. Fix: record it with `lattice-bridge local --record DIR`"
+        )
+
+
+def _without_event(content: Content) -> str:
+    if content.came_in is None:
+        return "a log line does not contain the request, so there is nothing to copy. Fix: record it with --record"
+    return "it was refused before there was an event. Fix: copy it as curl"
 
 
 def _expected(entry: Entry, content: Content) -> str:
@@ -112,6 +134,7 @@ def _expected(entry: Entry, content: Content) -> str:
     recorded = datetime.fromtimestamp(entry.at, UTC).isoformat(timespec="milliseconds")
     found: dict[str, Any] = {"about": mask.masked_line(about), "recorded": recorded}
     if first is not None and first.answer is not None:
+        _check_size(first.answer)
         answer = _parsed(mask.body(first.answer, len(first.answer))["text"])
         if first.error is not None:
             error = answer if isinstance(answer, dict) else {}
@@ -130,7 +153,9 @@ def _parsed(text: str) -> Any:
 # ---- curl -----------------------------------------------------------------------------------------------------------
 
 
-def _curl(content: Content, front: str, signing: Signing | None) -> str:
+def _curl(entry: Entry, content: Content, front: str, signing: Signing | None) -> str:
+    if content.came_in is None and content.built_event is None:
+        raise Refused(409, f"entry {entry.n}: {_without_event(content)}")
     if not isinstance(content.came_in, HttpIn):
         raise Refused(409, "curl: the entry did not come over HTTP. Fix: copy it as event")
     request = content.came_in.request
@@ -149,7 +174,11 @@ def _curl(content: Content, front: str, signing: Signing | None) -> str:
     if request.body:
         words += ["--data-binary", _body(request.body)]
     words += ["-g"] if set("[]{}") & set(target) else []  # without it, curl reads them as a pattern
-    return f"{' '.join([*words, shell(f'{front}{target}')])}\n"
+    words += ["--path-as-is"] if "/." in target else []  # without it, curl removes them from the path
+    if not target.startswith("/"):  # the * of OPTIONS
+        words += ["--request-target", shell(target)]
+    path = target if target.startswith("/") else "/"
+    return f"{' '.join([*words, shell(f'{front}{path}')])}\n"
 
 
 def _headers(request: HttpRequest, front: str, *, is_signed: bool) -> list[tuple[str, str]]:
@@ -161,9 +190,11 @@ def _headers(request: HttpRequest, front: str, *, is_signed: bool) -> list[tuple
 
 def _body(body: bytes) -> str:
     """A body as a word. One that is no text is a string of bash with escapes."""
+    _check_size(body)
     found = mask.body(body, len(body))
     if found["kind"] == "hex":
-        if b"\0" in body or found["masked"]:
+        # Of a body that begins with @, curl would send the file that it names.
+        if b"\0" in body or body.startswith(b"@") or found["masked"]:
             raise Refused(409, "curl: the body is binary. Fix: replay it here, or copy it as event")
         return _ansi(body)
     text = found["text"] if found["masked"] else body.decode()

@@ -13,7 +13,7 @@ import pytest
 from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.local.front.exchange.http_message import HttpRequest
 from lattice_bridge.local.front.exchange.identities import Identity
-from lattice_bridge.local.inspector.copies import Signing, copied, shell
+from lattice_bridge.local.inspector.copies import MAX_MASKED, Signing, copied, shell
 from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn, Invoked, RecordIn
 from lattice_bridge.local.web.admission import Refused
 from tests.support.commands import read
@@ -113,6 +113,43 @@ def test_binary_body_is_a_word_with_escapes() -> None:
     assert r"$'\xff\x27\x80'" in text
     with pytest.raises(Refused, match="binary"):
         copied(entry_of(HttpRequest("POST", "/", [("host", "shop")], b"\xff\0")), "curl", FRONT)
+
+
+def test_binary_body_that_begins_with_an_at_sign_is_refused() -> None:
+    """Trap G5: with a space before it, it would be another body."""
+    with pytest.raises(Refused, match="binary"):
+        copied(entry_of(HttpRequest("POST", "/", [("host", "shop")], b"@/etc/passwd\xff")), "curl", FRONT)
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "words"),
+    [
+        ("GET", "/a/../b", ["--path-as-is", f"{FRONT}/a/../b"]),
+        ("GET", "/./a", ["--path-as-is", f"{FRONT}/./a"]),
+        ("OPTIONS", "*", ["--request-target", "*", f"{FRONT}/"]),
+        ("GET", "/a", ["host: shop", f"{FRONT}/a"]),
+    ],
+)
+def test_command_sends_the_target_as_it_was(method: str, target: str, words: list[str]) -> None:
+    assert curl(HttpRequest(method, target, [("host", "shop")]))[-len(words) :] == words
+
+
+@pytest.mark.parametrize("form", ["curl", "event", "fixture"])
+def test_large_content_is_not_copied(form: str) -> None:
+    """Trap G7: the stack waits while it is masked."""
+    large = b'{"a": "%s"}' % (b"b" * MAX_MASKED)
+    event = b"{}" if form == "fixture" else large
+    invoked = Invoked("Bridge", "id", event, 1.0, answer=large)
+    entry = entry_of(HttpRequest("POST", "/", [("host", "shop")], large), invocations=[invoked])
+    with pytest.raises(Refused, match="over 1 MiB") as refused:
+        copied(entry, form, FRONT)
+    assert refused.value.status == 409
+
+
+@pytest.mark.parametrize("form", ["curl", "event", "fixture"])
+def test_log_line_cannot_be_copied(form: str) -> None:
+    with pytest.raises(Refused, match="a log line does not contain the request"):
+        copied(Entry("lattice", "", "/", "id", 1.0, 3, content=Content(line={})), form, FRONT)
 
 
 def test_event_is_one_that_explain_reads(tmp_path: Path) -> None:
