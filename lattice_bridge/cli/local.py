@@ -198,8 +198,15 @@ def local(
             show.say_fault(fault)
         click.get_current_context().exit(2 if refused else 0)
     own = _own_credentials() if passthrough else None
-    chosen = Options(**options, own_credentials=own, inspect=INSPECTOR_PORT if inspect else None)
+    port = INSPECTOR_PORT if inspect else None
+    chosen = Options(**options, own_credentials=own, inspect=port, example=_first_command)
     _run(definition, read, chosen, notes, faults, install=not no_install, json_logs=json_logs)
+
+
+def _first_command(definition: Definition, front_url: str, aws_url: str) -> str | None:
+    from lattice_bridge.cli.local_commands import first_command  # here: the start with --json-logs does not wait for it
+
+    return first_command(definition, front_url, aws_url)
 
 
 def _first(read: Callable[[], Definition], say: Callable[[str], None], template: Path, *, reload: bool) -> Definition:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import quote
 
 import pytest
 
@@ -82,7 +83,8 @@ class Inspected:
     def __init__(self, stack: RunningStack) -> None:
         self.stack = stack
         line = next(line for line in stack.lines if line.get("message") == "listening")
-        self.url, _, self.token = line["inspector"].partition("/#token=")
+        url, _, self.token = line["inspector"].partition("/#token=")
+        self.url = f"http://127.0.0.1:{url.rpartition(':')[2]}"  # only browsers resolve every name of localhost
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
@@ -161,6 +163,9 @@ def test_request_is_shown_and_replayed_as_another_tenant(inspected: Inspected) -
 def test_what_runs_is_shown(inspected: Inspected) -> None:
     inspected.stack.get("/orders", {"x-tenant-id": "blue"})
     found = inspected.ask("GET", "runs")
+    blue = next(one for one in found["environments"] if one["tenant"] == "blue")
+    label = f"{blue['function']}/blue#{blue['slot']}"
+    found = inspected.ask("GET", f"runs?log={quote(label, safe='')}")
     environment = next(one for one in found["environments"] if one["tenant"] == "blue")
     assert environment["state"] in ("idle", "busy")
     assert environment["memory"] > 2**20
@@ -176,8 +181,11 @@ def test_message_is_shown_and_put_into_its_queue_again(inspected: Inspected) -> 
     wait_until(lambda: inspected.ask("GET", f"entries/{inspected.last()}")["summary"]["way"] == "queue")
     number = inspected.last()
     assert number >= before
-    copy = inspected.ask("POST", "replay", {"n": number})["n"]
+    edit = inspected.ask("GET", f"entries/{number}")["came_in"]["edit"]
+    assert (edit["body"]["text"], edit["attributes"], edit["group_name"]) == ("hello", {}, "group")
+    copy = inspected.ask("POST", "replay", {"n": number, "attributes": {"a": "b"}})["n"]
     assert inspected.ended(copy)["replay_of"] == number
+    assert inspected.ask("GET", f"entries/{copy}")["came_in"]["edit"]["attributes"] == {"a": "b"}
 
 
 def test_invocation_is_shown_and_repeated_for_another_tenant(inspected: Inspected) -> None:
@@ -193,6 +201,8 @@ def test_state_names_the_stack(inspected: Inspected) -> None:
     found = inspected.ask("GET", "state")
     assert (found["front"], found["aws"]) == (inspected.stack.front, inspected.stack.lambda_url)
     assert (found["title"], found["header"], found["mode"]) == ("template.yaml", "x-tenant-id", "live")
+    assert found["example"].endswith(f" {inspected.stack.front}/")
+    assert found["example"].startswith("curl ")
 
 
 def test_make_run_has_the_inspector() -> None:
@@ -200,8 +210,26 @@ def test_make_run_has_the_inspector() -> None:
     assert "lattice-bridge local --inspect " in text.partition("\nrun:")[2].partition("\n\n")[0]
 
 
-def test_stack_without_the_option_has_no_inspector() -> None:
+def test_stack_without_the_option_has_no_inspector(tmp_path: Path) -> None:
     """Nothing of it is imported: without it, the start and each request are as they were."""
-    code = "import sys, lattice_bridge.cli.local; print([name for name in sys.modules if '.inspector.' in name])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() in ("[]", "['lattice_bridge.local.inspector.observer']")
+    code = """if True:
+        import asyncio, sys
+        from pathlib import Path
+        from lattice_bridge.local.definition import read_definition
+        from lattice_bridge.local.log_writer import LogWriter
+        from lattice_bridge.local.stack import Options, serve
+
+        async def run():
+            definition = read_definition(Path(sys.argv[1]), {}, "eu-west-1")
+            async with serve(definition, Options(port=0, aws_port=0), LogWriter(as_json=True, colour=False)):
+                print("loaded", *(name for name in sys.modules if "local.inspector." in name))
+
+        asyncio.run(run())
+    """
+    (tmp_path / "template.yaml").write_text(TEMPLATE, encoding="utf-8")
+    for name, text in (("bridge.toml", MAP), ("app.py", CODE)):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    template = str(tmp_path / "template.yaml")
+    done = subprocess.run([sys.executable, "-c", code, template], capture_output=True, text=True, check=True)
+    (loaded,) = (line.split()[1:] for line in done.stdout.splitlines() if line.startswith("loaded"))
+    assert loaded == ["lattice_bridge.local.inspector.observer"]
