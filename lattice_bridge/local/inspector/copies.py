@@ -7,7 +7,6 @@ reader of the map can compute it: that of an identity that a rule names.
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from typing import Any, Final
 from lattice_bridge.config.regular_file import MIB
 from lattice_bridge.local.front.exchange.http_message import HttpRequest
 from lattice_bridge.local.front.exchange.identities import SESSION, SESSION_PREFIX, Identity
+from lattice_bridge.local.front.exchange.recorder import file_name
 from lattice_bridge.local.front.exchange.rule_identities import PREFIX
 from lattice_bridge.local.inspector import mask
 from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn
@@ -39,7 +39,6 @@ MAX_MASKED: Final = MIB
 
 _OF_CURL: Final = frozenset({"user-agent", "accept-encoding"})
 _PLACEHOLDER: Final = "SECRET"
-_LONGEST_NAME: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +99,7 @@ def copied(entry: Entry, form: str, front: str, signing: Signing | None = None) 
 def _name(entry: Entry) -> str:
     """As `local --record` names a file."""
     about = f"{entry.method} {entry.path}" if entry.method else f"{entry.way} {entry.source}"
-    slug = re.sub(r"[^a-z0-9]+", "-", about.lower())[:_LONGEST_NAME].strip("-")
-    return f"{entry.n:04}-{slug}"
+    return file_name(entry.n, mask.masked_line(about))
 
 
 def _masked(content: bytes) -> str:

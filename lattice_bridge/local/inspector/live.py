@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lattice_bridge.local.aws.event_bridge.buses import EventBuses
 from lattice_bridge.local.aws.kinesis.streams import KinesisStreams
@@ -57,8 +56,7 @@ class Inspection:
         return Observers(log, self.capture, self.tails)
 
 
-@dataclass(frozen=True, slots=True)
-class Maps:
+class Maps(NamedTuple):
     """The active maps.
 
     Attributes:
@@ -72,8 +70,7 @@ class Maps:
     faults: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(NamedTuple):
     """The parts of the stack that are shown, or to which something is sent again. What `--reload` replaces is a
     function that returns it.
 

@@ -76,8 +76,10 @@ def test_no_copy_has_a_credential(form: str) -> None:
     answer = json.dumps({"statusCode": 200, "headers": {"set-cookie": "a=s3cret-s3cret"}, "body": TOKEN}).encode()
     invoked = Invoked("Bridge", "id", event, 1.0, answer=answer)
     entry = entry_of(HttpRequest("POST", f"/a?token={TOKEN}", headers, body), invocations=[invoked])
+    entry.path = f"/a/{TOKEN[:30]}.{TOKEN}"
     text = json.dumps(copied(entry, form, FRONT), ensure_ascii=False)
     assert "••••" in text
+    assert TOKEN[:12].lower() not in text, "nor has the name of its file"
     for secret in (TOKEN, TOKEN[:30], "k3y-of-a-person", "hunter2", "s3cret"):
         assert secret not in text
 

@@ -327,7 +327,7 @@ def test_masked_path_stays_when_the_query_changes() -> None:
 
 
 def test_large_body_is_replaced_as_a_whole() -> None:
-    """Trap G7: to mask it would keep the stack waiting, and the page never shows all of it."""
+    """Trap G7: to mask it would keep the stack waiting, and the page shows a part of it only."""
     large = HttpRequest("POST", "/", [("host", "localhost")], json.dumps({"a": "b" * MAX_MASKED}).encode())
     assert edited(large, {"body": {"text": "{}"}}, None).body == b"{}"
     with pytest.raises(Refused, match="a masked value is at another place"):
