@@ -38,11 +38,12 @@ from lattice_bridge.local.environments.processes import STOP_SECONDS, kill_marke
 from lattice_bridge.local.environments.runtimes import runtime_notes
 from lattice_bridge.local.front.exchange.identities import BadIdentities
 from lattice_bridge.local.front.exchange.recorder import BadRecording
+from lattice_bridge.local.inspector import PORT as INSPECTOR_PORT
 from lattice_bridge.local.local_file import BadLocalFile
 from lattice_bridge.local.log_writer import LogWriter, WarningHandler
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import Plan
-from lattice_bridge.local.stack import AWS_PORT, INSPECTOR_PORT, Options, Stack, serve
+from lattice_bridge.local.stack import AWS_PORT, Options, Stack, serve
 from lattice_bridge.local.web.server import PortTaken
 
 PASSED_THROUGH: Final = (

@@ -66,8 +66,6 @@ if TYPE_CHECKING:  # without the option, nothing of it is imported
 
 AWS_PORT: Final = 9001
 """The default port of the AWS endpoint, so that clients can be configured once."""
-INSPECTOR_PORT: Final = 8081
-"""The default port of the inspector, so that a tab of the browser can be kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import re
@@ -14,8 +15,11 @@ from typing import Any
 import click
 import pytest
 
-from lattice_bridge.cli.inspect import _period, recorded
+from lattice_bridge.cli.inspect import _period, _serve, recorded
 from lattice_bridge.local.inspector.from_file import FromFile
+from lattice_bridge.local.inspector.server import Inspector
+from lattice_bridge.local.inspector.timeline import Timeline
+from lattice_bridge.local.web.server import AsgiServer, PortTaken
 from tests.support.builders import MAP, role, v2
 from tests.support.commands import assert_harmless, read, written
 from tests.support.paths import ROOT
@@ -59,6 +63,24 @@ def test_page_is_served_until_it_is_interrupted(tmp_path: Path) -> None:
         assert get(port, "/api/entries/1", "wrong")[0] == 401
         run.send_signal(signal.SIGINT)
     assert run.returncode == 0
+
+
+@pytest.mark.parametrize(("taken", "asked"), [((), [8081]), ((8081,), [8081, 0])])
+def test_port_is_the_usual_one_or_a_free_one(taken: tuple[int, ...], asked: list[int]) -> None:
+    class Ports(Inspector):
+        def __init__(self) -> None:
+            super().__init__(Timeline(), lambda _entry: None, "bridge.log")
+            self.asked = list[int]()
+
+        async def start(self, port: int = 0) -> AsgiServer:
+            self.asked.append(port)
+            if port in taken:
+                raise PortTaken("in use")
+            return await super().start(0)
+
+    inspector = Ports()
+    asyncio.run(_serve(inspector, None, lambda: signal.raise_signal(signal.SIGINT)))
+    assert inspector.asked == asked
 
 
 @pytest.mark.parametrize("time", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00"])

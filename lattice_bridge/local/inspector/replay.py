@@ -14,9 +14,9 @@ import base64
 import json
 import re
 import uuid
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from lattice_bridge.local.aws.event_bridge.buses import Entry as BusEntry
 from lattice_bridge.local.aws.event_bridge.errors import EntryRefused
@@ -28,6 +28,7 @@ from lattice_bridge.local.aws.sqs.message import Attribute, Outgoing
 from lattice_bridge.local.front.exchange.http_message import HttpRequest
 from lattice_bridge.local.front.exchange.identities import SESSION_PREFIX
 from lattice_bridge.local.inspector import mask
+from lattice_bridge.local.inspector.capture import Capture
 from lattice_bridge.local.inspector.copies import MAX_MASKED, OF_CONNECTION, OF_SIGNATURE, Signing
 from lattice_bridge.local.inspector.entry import Entry, HttpIn, InvokeIn, RecordIn, Way
 from lattice_bridge.local.inspector.timeline import Timeline
@@ -35,7 +36,7 @@ from lattice_bridge.local.web.admission import Refused, quoted
 from lattice_bridge.local.web.server import HOST
 from lattice_bridge.local.web.sigv4 import SERVICE, UNSIGNED
 
-if TYPE_CHECKING:  # it imports this module
+if TYPE_CHECKING:  # live.py imports this module
     from lattice_bridge.local.inspector.live import Parts
 
 SERVICES: Final[Mapping[Way, str]] = {"lattice": SERVICE, "api": "execute-api", "function_url": "lambda"}
@@ -54,44 +55,19 @@ _MISSING: Final = object()
 Pairs = list[tuple[str, str]]
 
 
-class Expected(Protocol):
-    """An entry that is expected.
-
-    Attributes:
-        n: its number; None before it has begun.
-    """
-
-    n: int | None
-
-
-class Arrivals(Protocol):
-    """Takes note of what is sent again, so that its entry names the original."""
-
-    def expect(self, key: object, of: int) -> Expected:
-        """Expects an entry.
-
-        Args:
-            key: of a request the address of the client's socket, else the id of the record or of the invocation.
-            of: the number of the original.
-        """
-
-    def forget(self, key: object) -> None:
-        """Expects it no longer."""
-
-
 class Replayer:
     """Sends entries again.
 
     Args:
         timeline: in which the new entries appear.
-        arrivals: names their originals.
+        capture: gives the new entry of what is sent the number of its original.
         parts: of the stack.
         seconds: in which what was sent should be taken.
     """
 
-    def __init__(self, timeline: Timeline, arrivals: Arrivals, parts: Parts, seconds: float = ARRIVAL_SECONDS) -> None:
+    def __init__(self, timeline: Timeline, capture: Capture, parts: Parts, seconds: float = ARRIVAL_SECONDS) -> None:
         self._timeline = timeline
-        self._arrivals = arrivals
+        self._capture = capture
         self._parts = parts
         self._seconds = seconds
         self._running: set[asyncio.Task[str]] = set()
@@ -118,7 +94,7 @@ class Replayer:
             raise Refused(409, f"replay: {error}") from error
         raise Refused(409, f"entry {entry.n}: its content is no longer kept. Fix: send it again yourself")
 
-    async def _arrived(self, key: object, of: int, send: Coroutine[Any, Any, str] | None = None) -> int:
+    async def _arrived(self, key: Hashable, of: int, send: Coroutine[Any, Any, str] | None = None) -> int:
         """The number of the new entry.
 
         Args:
@@ -127,7 +103,7 @@ class Replayer:
             send: sends it, and returns the answer in short; None if it is sent. It goes on after the entry has begun: a
                 function may run for minutes.
         """
-        expected = self._arrivals.expect(key, of)
+        expected = self._capture.expect(key, of)
         sending = None if send is None else asyncio.create_task(send)
         try:
             async with asyncio.timeout(self._seconds):
@@ -144,7 +120,7 @@ class Replayer:
             fix = "enable an event source mapping or a rule for it" if send is None else "read the terminal"
             raise Refused(504, f"replay: {what}. Fix: {fix}") from None
         finally:
-            self._arrivals.forget(key)
+            self._capture.forget(key)
             if sending is not None and not sending.done():
                 self._running.add(sending)
                 sending.add_done_callback(self._ended)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # for casts
     from lattice_bridge.local.aws.lambda_service import LambdaService
     from lattice_bridge.local.bridge.configuration import BridgeConfiguration
     from lattice_bridge.local.environments.pool import EnvironmentPool
+    from lattice_bridge.local.inspector.capture import Capture
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
 MASKED = f"•••• {len(TOKEN)} characters"
@@ -142,7 +143,9 @@ class World:
             server = await AsgiServer.start(self.front.app)
             self.timeline.add(entry)
             try:
-                return await Replayer(self.timeline, self.front, self.parts(server.port), seconds)(entry, changes)
+                return await Replayer(self.timeline, cast("Capture", self.front), self.parts(server.port), seconds)(
+                    entry, changes
+                )
             finally:
                 await server.stop()
 
@@ -153,7 +156,9 @@ class World:
 
         async def run() -> int:
             self.timeline.add(entry)
-            replay = asyncio.create_task(Replayer(self.timeline, self.front, self.parts(1), 20)(entry, changes))
+            replay = asyncio.create_task(
+                Replayer(self.timeline, cast("Capture", self.front), self.parts(1), 20)(entry, changes)
+            )
             while not self.front.expected and not replay.done():  # noqa: ASYNC110 - the queue is in this loop too
                 await asyncio.sleep(0)
             if not replay.done():
