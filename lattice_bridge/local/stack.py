@@ -320,7 +320,7 @@ async def _start_inspector(
     inspection.capture.configurations = lambda: active.definition.configurations
 
     def maps() -> Maps:
-        return Maps(active.definition.configurations, active.since, active.faults)
+        return Maps(active.definition.configurations, active.since, active.refused)
 
     def first_command() -> str | None:
         return options.example(active.definition, stack.front_url, stack.aws_url)

@@ -35,7 +35,7 @@ OF_CONNECTION: Final = frozenset(
 """The headers that describe one connection or its framing. Every client writes its own."""
 
 MAX_MASKED: Final = MIB
-"""Bytes of a content that a click masks: the stack waits meanwhile. The page shows less of it."""
+"""Bytes of a content that a click masks: that takes seconds. The page shows less of it."""
 
 _OF_CURL: Final = frozenset({"user-agent", "accept-encoding"})
 _PLACEHOLDER: Final = "SECRET"

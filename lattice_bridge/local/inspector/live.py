@@ -62,12 +62,12 @@ class Maps(NamedTuple):
     Attributes:
         configurations: of the bridges.
         since: when they were loaded, in seconds since the epoch.
-        faults: of changed files that were refused.
+        refused: the faults of changed ones that were refused, by the names of their bridges.
     """
 
     configurations: tuple[BridgeConfiguration, ...]
     since: float
-    faults: tuple[str, ...]
+    refused: Mapping[str, tuple[str, ...]]
 
 
 class Parts(NamedTuple):
@@ -170,7 +170,7 @@ class RunningStack:
         return {
             "environments": runs.environments(list(parts.environments), tails, log, time.monotonic()),
             "functions": runs.functions(parts.service.functions.values()),
-            "map": runs.maps(maps.configurations, maps.since, maps.faults),
+            "map": runs.maps(maps.configurations, maps.since, maps.refused),
             "queues": self._queues.listed(),
             "streams": runs.streams(parts.every_stream(), parts.positions, time.time()),
         }

@@ -29,7 +29,7 @@ from lattice_bridge.local.front.exchange.http_message import HttpRequest
 from lattice_bridge.local.front.exchange.identities import SESSION_PREFIX
 from lattice_bridge.local.inspector import mask
 from lattice_bridge.local.inspector.capture import Capture
-from lattice_bridge.local.inspector.copies import MAX_MASKED, OF_CONNECTION, OF_SIGNATURE, Signing
+from lattice_bridge.local.inspector.copies import OF_CONNECTION, OF_SIGNATURE, Signing
 from lattice_bridge.local.inspector.entry import Entry, HttpIn, InvokeIn, RecordIn, Way
 from lattice_bridge.local.inspector.timeline import Timeline
 from lattice_bridge.local.web.admission import Refused, quoted
@@ -363,8 +363,8 @@ def _new_body(changes: Mapping[str, Any], original: bytes) -> bytes:
     if not isinstance(given, dict) or not isinstance(given.get("text"), str):
         raise Refused(400, 'body: neither text nor hex. Fix: write {"text": "…"}')
     text: str = given["text"]
-    # The page shows less of a larger one, so what it sends instead is whole.
-    shown = mask.body(original, len(original))["text"] if len(original) <= MAX_MASKED else ""
+    # The page shows a part of a larger one only, so what a person writes instead is whole.
+    shown = mask.body(original, len(original))["text"] if len(original) <= mask.SHOWN else ""
     if text == shown:
         return original
     if mask.MASK in text and mask.MASK in shown:

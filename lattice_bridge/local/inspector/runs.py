@@ -78,18 +78,20 @@ def functions(found: Iterable[Function]) -> list[dict[str, Any]]:
 # ---- maps -----------------------------------------------------------------------------------------------------------
 
 
-def maps(configurations: Iterable[BridgeConfiguration], since: float, faults: Sequence[str]) -> list[dict[str, Any]]:
+def maps(
+    configurations: Iterable[BridgeConfiguration], since: float, refused: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
     """The active maps.
 
     Args:
         configurations: of the bridges.
         since: when they were loaded, in seconds since the epoch.
-        faults: of a changed definition that was refused. Each begins with the file that it is in.
+        refused: the faults of changed maps that were refused, by the names of their bridges: the older ones are active.
     """
-    return [_map(one, since, faults) for one in configurations]
+    return [_map(one, since, refused.get(one.function.name, ())) for one in configurations]
 
 
-def _map(configuration: BridgeConfiguration, since: float, faults: Sequence[str]) -> dict[str, Any]:
+def _map(configuration: BridgeConfiguration, since: float, refused: Sequence[str]) -> dict[str, Any]:
     tenant_map = configuration.settings.tenant_map if configuration.settings else None
     rules = tenant_map.rules if tenant_map else Rules.build("", (), ())
     lines = _lines(configuration)
@@ -102,16 +104,11 @@ def _map(configuration: BridgeConfiguration, since: float, faults: Sequence[str]
         "sha256": tenant_map.sha256 if tenant_map else None,
         "loaded_at": since,
         "faults": [printable(fault) for fault in configuration.faults],
-        "refused": [printable(fault) for fault in faults if _is_in(fault, configuration)],
+        "refused": [printable(fault) for fault in refused],
         "rules": [_rule(rule, lines.get(rule.id)) for rule in every[:MAX_RULES]],
         "tenants": [{"id": one.id, "state": "active" if one.active else "suspended"} for one in tenants],
         "left_out": max(0, len(every) - MAX_RULES) + len(rules.tenants) - len(tenants),
     }
-
-
-def _is_in(fault: str, configuration: BridgeConfiguration) -> bool:
-    """Whether a fault is one of the map's own file, as in `bridge.toml:3: …`."""
-    return configuration.file is not None and fault.startswith((f"{configuration.file}:", f"{configuration.address}:"))
 
 
 def _rule(rule: Rule, line: int | None) -> dict[str, Any]:

@@ -296,11 +296,10 @@ class Inspector:
     async def _copy(self, request: _Request, number: str) -> Mapping[str, Any]:
         from lattice_bridge.local.inspector import copies  # here: see above
 
-        entry, form = self._found(number), request.parameter("as")
-        live = self._live
-        if live is None:
-            return copies.copied(entry, form, "http://127.0.0.1:8080")
-        return copies.copied(entry, form, live.front, live.curl(entry))
+        entry, form, live = self._found(number), request.parameter("as"), self._live
+        front, signing = ("http://127.0.0.1:8080", None) if live is None else (live.front, live.curl(entry))
+        # To mask a large content takes a second. The stack serves requests meanwhile.
+        return await asyncio.to_thread(copies.copied, entry, form, front, signing)
 
     async def _clear(self, request: _Request) -> Mapping[str, Any]:
         await request.body(MAX_SMALL_BODY)

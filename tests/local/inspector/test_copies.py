@@ -138,7 +138,7 @@ def test_command_sends_the_target_as_it_was(method: str, target: str, words: lis
 
 @pytest.mark.parametrize("form", ["curl", "event", "fixture"])
 def test_large_content_is_not_copied(form: str) -> None:
-    """Trap G7: the stack waits while it is masked."""
+    """Trap G7: it takes seconds to mask it."""
     large = b'{"a": "%s"}' % (b"b" * MAX_MASKED)
     event = b"{}" if form == "fixture" else large
     invoked = Invoked("Bridge", "id", event, 1.0, answer=large)

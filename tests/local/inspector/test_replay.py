@@ -22,7 +22,6 @@ from lattice_bridge.local.aws.sqs.message import Attribute
 from lattice_bridge.local.front.exchange.http_message import HttpRequest
 from lattice_bridge.local.front.exchange.identities import Identity
 from lattice_bridge.local.inspector import mask
-from lattice_bridge.local.inspector.copies import MAX_MASKED
 from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn, InvokeIn, RecordIn
 from lattice_bridge.local.inspector.live import Maps, Parts
 from lattice_bridge.local.inspector.replay import Replayer, editable, edited
@@ -107,7 +106,7 @@ class World:
         self.refusal: EntryRefused | None = None
         rules = SimpleNamespace(header="x-tenant-id")
         configuration = SimpleNamespace(settings=SimpleNamespace(tenant_map=SimpleNamespace(rules=rules)))
-        self.maps = Maps((cast("BridgeConfiguration", configuration),), 1.0, ())
+        self.maps = Maps((cast("BridgeConfiguration", configuration),), 1.0, {})
 
     def buses(self) -> Any:
         """The buses as far as they are used."""
@@ -333,7 +332,7 @@ def test_masked_path_stays_when_the_query_changes() -> None:
 
 def test_large_body_is_replaced_as_a_whole() -> None:
     """Trap G7: to mask it would keep the stack waiting, and the page shows a part of it only."""
-    large = HttpRequest("POST", "/", [("host", "localhost")], json.dumps({"a": "b" * MAX_MASKED}).encode())
+    large = HttpRequest("POST", "/", [("host", "localhost")], json.dumps({"a": "b" * mask.SHOWN}).encode())
     assert edited(large, {"body": {"text": "{}"}}, None).body == b"{}"
     with pytest.raises(Refused, match="a masked value is at another place"):
         edited(large, {"body": {"text": f'{{"a": "{mask.MASK}"}}'}}, None)

@@ -127,11 +127,12 @@ def test_log_lines_are_short_and_without_credentials() -> None:
 
 def test_map_has_its_rules_in_the_order_of_the_file(tmp_path: Path) -> None:
     configuration = configured(tmp_path, BACKEND + MAP + USERS)
-    (found,) = runs.maps([configuration], 5.0, [f"{tmp_path}/bridge.toml:1: broken\x1b[2J", "other.toml:1: broken"])
+    refused = {"Bridge": ["bridge.toml:1: broken\x1b[2J"], "Other": ["bridge.toml:1: of another map"]}
+    (found,) = runs.maps([configuration], 5.0, refused)
     assert configuration.settings is not None
     assert found["sha256"] == configuration.settings.tenant_map.sha256
     assert (found["function"], found["file"], found["loaded_at"]) == ("Bridge", str(tmp_path / "bridge.toml"), 5.0)
-    assert (found["faults"], found["refused"]) == ([], [rf"{tmp_path}/bridge.toml:1: broken\x1b[2J"])
+    assert (found["faults"], found["refused"]) == ([], [r"bridge.toml:1: broken\x1b[2J"])
     assert found["tenants"][-1] == {"id": "old", "state": "suspended"}
     rules = {rule["id"]: rule for rule in found["rules"]}
     assert list(rules) == ["blue-api", "support", "edge", "leaver", "leaked", "users"]
@@ -150,13 +151,13 @@ def test_map_has_its_rules_in_the_order_of_the_file(tmp_path: Path) -> None:
 
 def test_large_map_is_shown_in_part(tmp_path: Path) -> None:
     tenants = "".join(f"t{number} = {{}}\n" for number in range(runs.MAX_TENANTS + 5))
-    (found,) = runs.maps([configured(tmp_path, f"{BACKEND}[tenants]\n{tenants}{OPEN}")], 0.0, ())
+    (found,) = runs.maps([configured(tmp_path, f"{BACKEND}[tenants]\n{tenants}{OPEN}")], 0.0, {})
     assert (len(found["tenants"]), found["left_out"]) == (runs.MAX_TENANTS, 5)
 
 
 def test_map_that_does_not_load_shows_its_faults(tmp_path: Path) -> None:
     configuration = replace(configured(tmp_path, BACKEND + MAP), settings=None, faults=("bridge.toml: broken",))
-    (found,) = runs.maps([configuration], 0.0, ())
+    (found,) = runs.maps([configuration], 0.0, {})
     assert (found["rules"], found["tenants"], found["faults"]) == ([], [], ["bridge.toml: broken"])
     assert found["refused"] == [], "no older map is active"
 
