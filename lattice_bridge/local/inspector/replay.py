@@ -134,6 +134,9 @@ class Replayer:
     # ---- HTTP -------------------------------------------------------------------------------------------------------
 
     async def _request(self, entry: Entry, came_in: HttpIn, changes: Mapping[str, Any]) -> int:
+        if not came_in.body_read:
+            what = "the front refused the request before it read the body"
+            raise Refused(409, f"replay: {what}. Fix: send it again yourself")
         request = edited(came_in.request, changes, self._parts.header)
         signing = self.signing(entry, changes.get("identity", _MISSING))
         headers = unsigned(request.headers) if signing or "identity" in changes else [*request.headers]

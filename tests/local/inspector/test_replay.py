@@ -355,6 +355,16 @@ def test_asked_tenant_is_replaced_or_removed(tenant: str | None, header: list[st
         edited(request, {"tenant": tenant}, None)
 
 
+def test_request_whose_body_was_never_read_is_not_sent() -> None:
+    """It would be another request: without its body."""
+    world, entry = World(), requested()
+    assert entry.content is not None
+    entry.content.came_in = HttpIn(request_of(entry), body_read=False)
+    with pytest.raises(Refused, match="refused the request before it read the body") as refused:
+        world.replay(entry)
+    assert (refused.value.status, world.front.requests) == (409, [])
+
+
 def test_dropped_entry_is_not_sent() -> None:
     entry = requested()
     entry.content = None
