@@ -170,7 +170,7 @@ def _curl(entry: Entry, content: Content, front: str, signing: Signing | None) -
     for name, value, _ in mask.masked_headers(_headers(request, front, is_signed=signing is not None)):
         words += ["-H", shell(f"{request.spelled.get(name, name)}{f': {value}' if value else ';'}")]
     if request.body:
-        words += ["--data-binary", _body(request.body)]
+        words += ["--data-raw", _body(request.body)]  # the other options of curl read a file after @
     words += ["-g"] if set("[]{}") & set(target) else []  # without it, curl reads them as a pattern
     words += ["--path-as-is"] if "/." in target else []  # without it, curl removes them from the path
     if not target.startswith("/"):  # the * of OPTIONS
@@ -191,12 +191,11 @@ def _body(body: bytes) -> str:
     _check_size(body)
     found = mask.body(body, len(body))
     if found["kind"] == "hex":
-        # Of a body that begins with @, curl would send the file that it names.
-        if b"\0" in body or body.startswith(b"@") or found["masked"]:
+        if b"\0" in body or found["masked"]:
             raise Refused(409, "curl: the body is binary. Fix: replay it here, or copy it as event")
         return _ansi(body)
     text = found["text"] if found["masked"] else body.decode()
-    return shell(f" {text}" if text.startswith("@") else text)  # curl would read a file
+    return shell(text)
 
 
 def shell(text: str) -> str:
