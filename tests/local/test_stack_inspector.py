@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import socket
 import subprocess
@@ -123,28 +122,12 @@ def inspected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inspected]:
     folder: Path = tmp_path_factory.mktemp("inspected")
     for name, text in (("template.yaml", TEMPLATE), ("bridge.toml", MAP), ("app.py", CODE)):
         (folder / name).write_text(text, encoding="utf-8")
-    with _used(8081), running("--inspect", template=folder / "template.yaml") as stack:
+    with running("--inspect", template=folder / "template.yaml") as stack:
         inspected = Inspected(stack)
         yield inspected
         page = inspected.page()
     with page, page.makefile("rb") as rest:  # an open page does not delay the end of the stack, and is ended by it
         assert rest.read().endswith(b"0\r\n\r\n")
-
-
-@contextlib.contextmanager
-def _used(port: int) -> Iterator[None]:
-    """Uses a port, unless another process does."""
-    with socket.socket() as listener:
-        with contextlib.suppress(OSError):
-            listener.bind(("127.0.0.1", port))
-            listener.listen()
-        yield
-
-
-def test_port_in_use_is_replaced_by_a_free_one(inspected: Inspected) -> None:
-    port = inspected.url.rpartition(":")[2]
-    said = [line["message"] for line in inspected.stack.lines if "the inspector listens" in line.get("message", "")]
-    assert said == [f"Port 8081 is in use: the inspector listens on port {port} instead."]
 
 
 def test_request_is_shown_and_replayed_as_another_tenant(inspected: Inspected) -> None:
@@ -210,26 +193,43 @@ def test_make_run_has_the_inspector() -> None:
     assert "lattice-bridge local --inspect " in text.partition("\nrun:")[2].partition("\n\n")[0]
 
 
+SCRIPT = """
+import asyncio, sys
+from pathlib import Path
+from lattice_bridge.local.definition import read_definition
+from lattice_bridge.local.log_writer import LogWriter
+from lattice_bridge.local.stack import Options, serve
+
+async def run(inspect):
+    definition, log = read_definition(Path(sys.argv[1]), {}, "eu-west-1"), LogWriter(as_json=True, colour=False)
+    async with serve(definition, Options(port=0, aws_port=0, inspect=inspect), log) as stack:
+        print("loaded", *(name for name in sys.modules if "local.inspector." in name))
+        print("url", stack.inspector_url)
+
+asyncio.run(run(int(sys.argv[2]) if sys.argv[2:] else None))
+"""
+
+
+def started(folder: Path, *port: str) -> tuple[dict[str, list[str]], str]:
+    """The words of a stack's own lines, and its whole output."""
+    for name, text in (("template.yaml", TEMPLATE), ("bridge.toml", MAP), ("app.py", CODE)):
+        (folder / name).write_text(text, encoding="utf-8")
+    arguments = [sys.executable, "-c", SCRIPT, str(folder / "template.yaml"), *port]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    words = [line.split() for line in done.stdout.splitlines()]
+    return {name: rest for name, *rest in filter(None, words) if name in ("loaded", "url")}, done.stdout + done.stderr
+
+
 def test_stack_without_the_option_has_no_inspector(tmp_path: Path) -> None:
     """Nothing of it is imported: without it, the start and each request are as they were."""
-    code = """if True:
-        import asyncio, sys
-        from pathlib import Path
-        from lattice_bridge.local.definition import read_definition
-        from lattice_bridge.local.log_writer import LogWriter
-        from lattice_bridge.local.stack import Options, serve
+    found, _ = started(tmp_path)
+    assert found == {"loaded": ["lattice_bridge.local.inspector.observer"], "url": ["None"]}
 
-        async def run():
-            definition = read_definition(Path(sys.argv[1]), {}, "eu-west-1")
-            async with serve(definition, Options(port=0, aws_port=0), LogWriter(as_json=True, colour=False)):
-                print("loaded", *(name for name in sys.modules if "local.inspector." in name))
 
-        asyncio.run(run())
-    """
-    (tmp_path / "template.yaml").write_text(TEMPLATE, encoding="utf-8")
-    for name, text in (("bridge.toml", MAP), ("app.py", CODE)):
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    template = str(tmp_path / "template.yaml")
-    done = subprocess.run([sys.executable, "-c", code, template], capture_output=True, text=True, check=True)
-    (loaded,) = (line.split()[1:] for line in done.stdout.splitlines() if line.startswith("loaded"))
-    assert loaded == ["lattice_bridge.local.inspector.observer"]
+def test_port_in_use_is_replaced_by_a_free_one(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        used = taken.getsockname()[1]
+        found, output = started(tmp_path, str(used))
+    port = found["url"][0].partition(".localhost:")[2].partition("/")[0]
+    assert port != str(used)
+    assert f"Port {used} is in use: the inspector listens on port {port} instead." in output

@@ -105,7 +105,7 @@ def test_shell_reads_hostile_values_as_they_are(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("body", [b"@/etc/hostname", b"@/etc/hostname\xff", b"@\r\na\n"])
 def test_body_that_begins_with_an_at_sign_names_no_file(body: bytes, tmp_path: Path) -> None:
-    """Trap G5: curl reads the file after it, unless it is told not to. It also sends each line break."""
+    """Trap G5: with its other options, curl reads the file after it. It also sends each line break."""
     text = copied(entry_of(HttpRequest("POST", "/", [("host", "shop")], body)), "curl", "http://127.0.0.1:1")["text"]
     assert " --data-raw " in text
     sent = tmp_path / "words"
