@@ -30,7 +30,7 @@ class Reader:
 
     def __init__(self, url: str) -> None:
         address, self.bytes = urlsplit(url), 0
-        self._connection = http.client.HTTPConnection(str(address.hostname), address.port)
+        self._connection = http.client.HTTPConnection("127.0.0.1", address.port)  # only browsers resolve its name
         token = address.fragment.removeprefix("token=")
         self._connection.request("GET", "/api/stream?after=0", headers={"authorization": f"Bearer {token}"})
         self._response = self._connection.getresponse()

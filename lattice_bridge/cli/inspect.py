@@ -20,6 +20,7 @@ import click
 from lattice_bridge.cli import show
 from lattice_bridge.cli.files import MAP_HELP, STDIN, base_option, read_input_text, read_map
 from lattice_bridge.config.regular_file import MIB, BadFile, read_regular_text
+from lattice_bridge.local.inspector import PORT
 from lattice_bridge.local.web.server import PortTaken
 
 if TYPE_CHECKING:  # imported when the command runs: other commands do not wait for it
@@ -50,7 +51,7 @@ Examples:
     "--port",
     metavar="PORT",
     type=click.IntRange(0, 65535),
-    show_default="8081, or a free one if that is in use",
+    show_default=f"{PORT}, or a free one if that is in use",
     help="The page's port on this machine; 0 for a free one.",
 )
 @show.JSON
@@ -160,7 +161,7 @@ async def _serve(inspector: Inspector, port: int | None, say: Callable[[], None]
         with suppress(NotImplementedError):
             loop.add_signal_handler(number, stopped.set)
     try:
-        server = await (inspector.start() if port is None else inspector.start(port))
+        server = await inspector.start(PORT if port is None else port)
     except PortTaken:
         if port is not None:
             raise

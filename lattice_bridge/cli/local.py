@@ -38,11 +38,12 @@ from lattice_bridge.local.environments.processes import STOP_SECONDS, kill_marke
 from lattice_bridge.local.environments.runtimes import runtime_notes
 from lattice_bridge.local.front.exchange.identities import BadIdentities
 from lattice_bridge.local.front.exchange.recorder import BadRecording
+from lattice_bridge.local.inspector import PORT as INSPECTOR_PORT
 from lattice_bridge.local.local_file import BadLocalFile
 from lattice_bridge.local.log_writer import LogWriter, WarningHandler
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import Plan
-from lattice_bridge.local.stack import AWS_PORT, INSPECTOR_PORT, Options, Stack, serve
+from lattice_bridge.local.stack import AWS_PORT, Options, Stack, serve
 from lattice_bridge.local.web.server import PortTaken
 
 PASSED_THROUGH: Final = (
@@ -198,8 +199,15 @@ def local(
             show.say_fault(fault)
         click.get_current_context().exit(2 if refused else 0)
     own = _own_credentials() if passthrough else None
-    chosen = Options(**options, own_credentials=own, inspect=INSPECTOR_PORT if inspect else None)
+    port = INSPECTOR_PORT if inspect else None
+    chosen = Options(**options, own_credentials=own, inspect=port, example=_first_command)
     _run(definition, read, chosen, notes, faults, install=not no_install, json_logs=json_logs)
+
+
+def _first_command(definition: Definition, front_url: str, aws_url: str) -> str | None:
+    from lattice_bridge.cli.local_commands import first_command  # here: the start with --json-logs does not wait for it
+
+    return first_command(definition, front_url, aws_url)
 
 
 def _first(read: Callable[[], Definition], say: Callable[[str], None], template: Path, *, reload: bool) -> Definition:

@@ -95,6 +95,12 @@ def commands(definition: Definition, front_url: str, aws_url: str) -> Iterator[s
     yield ""
 
 
+def first_command(definition: Definition, front_url: str, aws_url: str) -> str | None:
+    """The first of the commands; None if nothing is allowed."""
+    lines = commands(definition, front_url, aws_url)
+    return next((line.strip() for line in lines if line.startswith("  ") and not line.startswith(_ABOUT)), None)
+
+
 def _requests(definition: Definition, front_url: str) -> Iterator[str]:
     """Commands for each way in. Its name is in their descriptions if there are several."""
     ways = definition.plan.ways_in

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
@@ -48,9 +49,17 @@ class DoesNotLoad(Exception):
 
 
 class MapDoesNotLoad(DoesNotLoad):
-    """A map cannot be used. The stack keeps its copy for the identities; a bridge reads the file itself."""
+    """A map cannot be used. The stack keeps its copy for the identities; a bridge reads the file itself.
+
+    Attributes:
+        faults: of the maps that cannot be used, by the names of their bridges.
+    """
 
     consequence = "a bridge that starts from now on answers every request with 503, as on Lambda"
+
+    def __init__(self, faults: Mapping[str, tuple[str, ...]], files: Iterable[Path]) -> None:
+        super().__init__("\n".join(dict.fromkeys(chain.from_iterable(faults.values()))), files)
+        self.faults = faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +176,8 @@ def reread(read: Callable[[], Definition], prepare: Callable[[Definition], Defin
     try:
         found = read()
         files = found.files
-        for configuration in found.configurations:
-            if configuration.faults:
-                raise MapDoesNotLoad("\n".join(configuration.faults), files)
+        if faults := {one.function.name: one.faults for one in found.configurations if one.faults}:
+            raise MapDoesNotLoad(faults, files)
         return prepare(found)
     except (BadTemplate, BadLocalFile, BadIdentities, BadDependencies, OSError) as error:
         raise DoesNotLoad(str(error), files) from error

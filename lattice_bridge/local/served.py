@@ -17,7 +17,7 @@ from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.bridge.trust import LocalTrust, TrustedPlan
 from lattice_bridge.local.code.code_folders import CodeFolders
 from lattice_bridge.local.code.code_zip import BadArchive
-from lattice_bridge.local.definition import Definition, DoesNotLoad
+from lattice_bridge.local.definition import Definition, DoesNotLoad, MapDoesNotLoad
 from lattice_bridge.local.environments.pool import EnvironmentPool, counted
 from lattice_bridge.local.environments.storage import SHARED, Storage
 from lattice_bridge.local.front.front import Front
@@ -93,12 +93,12 @@ class Active:
     Attributes:
         definition: as it was read.
         since: seconds since the epoch.
-        faults: of a changed one that does not load; none if the last one has loaded.
+        refused: the faults of changed maps that were refused, by the names of their bridges.
     """
 
     definition: Definition
     since: float = field(default_factory=time.time)
-    faults: tuple[str, ...] = ()
+    refused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ class Served:
                 count = await self.replace(found)
             except DoesNotLoad as error:
                 active = _extended(active, (*definition.files, *error.files))  # before a person is asked to change one
-                self.active.faults = tuple(str(error).splitlines())
+                self.active.refused = error.faults if isinstance(error, MapDoesNotLoad) else {}
                 text = f"changed: {_listed(changed)}; it does not load, so {error.consequence}: {error}"
                 for line in text.splitlines():  # pip's messages have several
                     self.log.warning(line)
@@ -179,7 +179,7 @@ class Served:
         self.names.update(names_of(plan))
         if definition is not self.active.definition:
             self.active.definition, self.active.since = definition, time.time()
-        self.active.faults = ()
+        self.active.refused = {}
         return self.environments.mark_stale(stale | copied)
 
 

@@ -66,8 +66,6 @@ if TYPE_CHECKING:  # without the option, nothing of it is imported
 
 AWS_PORT: Final = 9001
 """The default port of the AWS endpoint, so that clients can be configured once."""
-INSPECTOR_PORT: Final = 8081
-"""The default port of the inspector, so that a tab of the browser can be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +82,8 @@ class Options:
         async_retry: seconds before the second try of an asynchronous invocation whose function failed.
         own_credentials: returns a person's AWS credentials, for functions; None if no function gets them.
         inspect: the port of the inspector, or a free one if that is in use; 0 for a free one, None for no inspector.
+        example: makes a command that sends a request, for a stack without any, of the definition, the front's URL and
+            that of the AWS endpoint; None if the definition allows no request.
     """
 
     port: int = 8080
@@ -95,6 +95,7 @@ class Options:
     async_retry: float = RETRY_SECONDS
     own_credentials: Callable[[], AccessKey] | None = None
     inspect: int | None = None
+    example: Callable[[Definition, str, str], str | None] = lambda _definition, _front, _aws: None
 
 
 @dataclass(slots=True)
@@ -153,7 +154,7 @@ async def serve(
         started.push_async_callback(_cancel, [asyncio.create_task(served.follow(read if options.reload else None))])
         stack = Stack(f"http://{HOST}:{server.port}", endpoint.url, functions.environments)
         if inspection is not None:
-            await _start_inspector(started, inspection, stack, functions, served, options.inspect or 0)
+            await _start_inspector(started, inspection, stack, functions, served, options)
         yield stack
 
 
@@ -308,35 +309,35 @@ async def _start_inspector(
     stack: Stack,
     functions: _Functions,
     served: Served,
-    port: int,
+    options: Options,
 ) -> None:
     """Starts the inspector's server, on a port or, if that is in use, on a free one."""
     from lattice_bridge.local.inspector.decision import decide
-    from lattice_bridge.local.inspector.live import Maps, RunningStack, load
+    from lattice_bridge.local.inspector.live import Maps, Parts, RunningStack, load
     from lattice_bridge.local.inspector.server import Inspector
-    from lattice_bridge.local.inspector.targets import Targets
 
     stores, active = functions.stores, served.active
     inspection.capture.configurations = lambda: active.definition.configurations
 
     def maps() -> Maps:
-        return Maps(active.definition.configurations, active.since, active.faults)
+        return Maps(active.definition.configurations, active.since, active.refused)
 
-    targets = Targets(
-        *(stack.front_url, served.front.plan.region, lambda: served.front.identities, lambda: maps().header),
-        *(functions.service, stores.queues, stores.streams, functions.buses.buses),
+    def first_command() -> str | None:
+        return options.example(active.definition, stack.front_url, stack.aws_url)
+
+    parts = Parts(
+        *(stack.front_url, stack.aws_url, served.front.plan.region, lambda: served.front.identities, maps),
+        *(functions.service, stores.queues, stores.streams, functions.buses.buses, functions.environments),
+        *(stores.every_stream, served.aws.sources.positions, first_command),
     )
-    live = RunningStack(
-        *(stack.aws_url, inspection, targets, functions.environments, maps),
-        *(stores.every_stream, served.aws.sources.positions),
-    )
+    live = RunningStack(inspection, parts)
     title = active.definition.sources[0].name
     inspector = Inspector(inspection.timeline, decide, title, live)
     try:
-        server = await inspector.start(port)
+        server = await inspector.start(options.inspect or 0)
     except PortTaken:
         server = await inspector.start(0)
-        served.log.info(f"Port {port} is in use: the inspector listens on port {server.port} instead.")
+        served.log.info(f"Port {options.inspect} is in use: the inspector listens on port {server.port} instead.")
     started.push_async_callback(server.stop)
     started.push_async_callback(_cancel, [asyncio.create_task(asyncio.to_thread(load))])
     stack.inspector_url = inspector.url

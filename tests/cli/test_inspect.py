@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import re
@@ -14,7 +15,11 @@ from typing import Any
 import click
 import pytest
 
-from lattice_bridge.cli.inspect import recorded
+from lattice_bridge.cli.inspect import _period, _serve, recorded
+from lattice_bridge.local.inspector.from_file import FromFile
+from lattice_bridge.local.inspector.server import Inspector
+from lattice_bridge.local.inspector.timeline import Timeline
+from lattice_bridge.local.web.server import AsgiServer, PortTaken
 from tests.support.builders import MAP, role, v2
 from tests.support.commands import assert_harmless, read, written
 from tests.support.paths import ROOT
@@ -45,7 +50,9 @@ def test_page_is_served_until_it_is_interrupted(tmp_path: Path) -> None:
         assert run.stdout is not None
         first, second = run.stdout.readline(), run.stdout.readline()
         assert first == "bridge.log: 1 entry of log lines, 2026-11-21 09:00:00 to 09:00:00 UTC\n"
-        found = re.fullmatch(r"Inspector  http://127\.0\.0\.1:([0-9]+)/#token=(\S{43})  \(Ctrl-C ends it\)\n", second)
+        found = re.fullmatch(
+            r"Inspector  http://[0-9a-f]{8}\.localhost:([0-9]+)/#token=(\S{43})  \(Ctrl-C ends it\)\n", second
+        )
         assert found is not None
         port, token = int(found[1]), found[2]
         status, state = get(port, "/api/state", token)
@@ -56,6 +63,33 @@ def test_page_is_served_until_it_is_interrupted(tmp_path: Path) -> None:
         assert get(port, "/api/entries/1", "wrong")[0] == 401
         run.send_signal(signal.SIGINT)
     assert run.returncode == 0
+
+
+@pytest.mark.parametrize(("taken", "asked"), [((), [8081]), ((8081,), [8081, 0])])
+def test_port_is_the_usual_one_or_a_free_one(taken: tuple[int, ...], asked: list[int]) -> None:
+    class Ports(Inspector):
+        def __init__(self) -> None:
+            super().__init__(Timeline(), lambda _entry: None, "bridge.log")
+            self.asked = list[int]()
+
+        async def start(self, port: int = 0) -> AsgiServer:
+            self.asked.append(port)
+            if port in taken:
+                raise PortTaken("in use")
+            return await super().start(0)
+
+    inspector = Ports()
+    asyncio.run(_serve(inspector, None, lambda: signal.raise_signal(signal.SIGINT)))
+    assert inspector.asked == asked
+
+
+@pytest.mark.parametrize("time", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00"])
+def test_line_with_a_time_beyond_the_calendar_is_shown(time: str, tmp_path: Path) -> None:
+    """Trap G2: another person may have written the file."""
+    written(tmp_path / "bridge.log", LINE.replace("2026-11-21T09:00:00.500+00:00", time))
+    shown = FromFile(None, None, 1.0).of_text((tmp_path / "bridge.log").read_text(encoding="utf-8"))
+    assert shown.began is not None
+    assert "UTC" in _period(shown.began, shown.began)
 
 
 # ---- files that are refused -----------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from lattice_bridge import TenantMap, parse_event
-from lattice_bridge.cli.local_commands import commands
+from lattice_bridge.cli.local_commands import commands, first_command
 from lattice_bridge.cli.root import root
 from lattice_bridge.config.location import CONFIG_VARIABLE
 from lattice_bridge.local.bridge.trust import LocalTrust
@@ -241,6 +241,13 @@ def test_service_is_named_if_there_are_several(tmp_path: Path) -> None:
 def test_map_that_does_not_load_gives_no_command_for_requests(tables: str, tmp_path: Path) -> None:
     """`local_problems` shows its faults."""
     assert not Printed(tmp_path, tables).curls
+
+
+def test_first_command_is_that_of_the_start(tmp_path: Path) -> None:
+    """The inspector's empty list shows it."""
+    printed = Printed(tmp_path, MAP + ROLE)
+    found = first_command(printed.definition, "http://front", "http://lambda")
+    assert found == next(iter(printed.curls.values()))
 
 
 def test_map_that_is_not_a_file_is_named(tmp_path: Path) -> None:

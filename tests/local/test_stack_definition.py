@@ -103,6 +103,7 @@ def test_changed_map_that_does_not_load_is_not_called_harmless(project: Path, tm
     with pytest.raises(MapDoesNotLoad, match='tenant "bleu" is not in') as caught:
         reread(lambda: read_definition(folder / "template.yaml", {}, "us-east-1"), lambda found: found)
     assert "503" in caught.value.consequence
+    assert {name: len(faults) for name, faults in caught.value.faults.items()} == {"Bridge": 1}
 
 
 def test_caller_that_the_map_names_signs_in_a_test(stack: LocalStack) -> None:

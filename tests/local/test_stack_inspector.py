@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import socket
 import subprocess
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import quote
 
 import pytest
 
@@ -82,7 +82,8 @@ class Inspected:
     def __init__(self, stack: RunningStack) -> None:
         self.stack = stack
         line = next(line for line in stack.lines if line.get("message") == "listening")
-        self.url, _, self.token = line["inspector"].partition("/#token=")
+        url, _, self.token = line["inspector"].partition("/#token=")
+        self.url = f"http://127.0.0.1:{url.rpartition(':')[2]}"  # only browsers resolve every name of localhost
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
@@ -121,28 +122,12 @@ def inspected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inspected]:
     folder: Path = tmp_path_factory.mktemp("inspected")
     for name, text in (("template.yaml", TEMPLATE), ("bridge.toml", MAP), ("app.py", CODE)):
         (folder / name).write_text(text, encoding="utf-8")
-    with _used(8081), running("--inspect", template=folder / "template.yaml") as stack:
+    with running("--inspect", template=folder / "template.yaml") as stack:
         inspected = Inspected(stack)
         yield inspected
         page = inspected.page()
     with page, page.makefile("rb") as rest:  # an open page does not delay the end of the stack, and is ended by it
         assert rest.read().endswith(b"0\r\n\r\n")
-
-
-@contextlib.contextmanager
-def _used(port: int) -> Iterator[None]:
-    """Uses a port, unless another process does."""
-    with socket.socket() as listener:
-        with contextlib.suppress(OSError):
-            listener.bind(("127.0.0.1", port))
-            listener.listen()
-        yield
-
-
-def test_port_in_use_is_replaced_by_a_free_one(inspected: Inspected) -> None:
-    port = inspected.url.rpartition(":")[2]
-    said = [line["message"] for line in inspected.stack.lines if "the inspector listens" in line.get("message", "")]
-    assert said == [f"Port 8081 is in use: the inspector listens on port {port} instead."]
 
 
 def test_request_is_shown_and_replayed_as_another_tenant(inspected: Inspected) -> None:
@@ -161,6 +146,9 @@ def test_request_is_shown_and_replayed_as_another_tenant(inspected: Inspected) -
 def test_what_runs_is_shown(inspected: Inspected) -> None:
     inspected.stack.get("/orders", {"x-tenant-id": "blue"})
     found = inspected.ask("GET", "runs")
+    blue = next(one for one in found["environments"] if one["tenant"] == "blue")
+    label = f"{blue['function']}/blue#{blue['slot']}"
+    found = inspected.ask("GET", f"runs?log={quote(label, safe='')}")
     environment = next(one for one in found["environments"] if one["tenant"] == "blue")
     assert environment["state"] in ("idle", "busy")
     assert environment["memory"] > 2**20
@@ -176,8 +164,11 @@ def test_message_is_shown_and_put_into_its_queue_again(inspected: Inspected) -> 
     wait_until(lambda: inspected.ask("GET", f"entries/{inspected.last()}")["summary"]["way"] == "queue")
     number = inspected.last()
     assert number >= before
-    copy = inspected.ask("POST", "replay", {"n": number})["n"]
+    edit = inspected.ask("GET", f"entries/{number}")["came_in"]["edit"]
+    assert (edit["body"]["text"], edit["attributes"], edit["group_name"]) == ("hello", {}, "group")
+    copy = inspected.ask("POST", "replay", {"n": number, "attributes": {"a": "b"}})["n"]
     assert inspected.ended(copy)["replay_of"] == number
+    assert inspected.ask("GET", f"entries/{copy}")["came_in"]["edit"]["attributes"] == {"a": "b"}
 
 
 def test_invocation_is_shown_and_repeated_for_another_tenant(inspected: Inspected) -> None:
@@ -193,6 +184,8 @@ def test_state_names_the_stack(inspected: Inspected) -> None:
     found = inspected.ask("GET", "state")
     assert (found["front"], found["aws"]) == (inspected.stack.front, inspected.stack.lambda_url)
     assert (found["title"], found["header"], found["mode"]) == ("template.yaml", "x-tenant-id", "live")
+    assert found["example"].endswith(f" {inspected.stack.front}/")
+    assert found["example"].startswith("curl ")
 
 
 def test_make_run_has_the_inspector() -> None:
@@ -200,8 +193,43 @@ def test_make_run_has_the_inspector() -> None:
     assert "lattice-bridge local --inspect " in text.partition("\nrun:")[2].partition("\n\n")[0]
 
 
-def test_stack_without_the_option_has_no_inspector() -> None:
+SCRIPT = """
+import asyncio, sys
+from pathlib import Path
+from lattice_bridge.local.definition import read_definition
+from lattice_bridge.local.log_writer import LogWriter
+from lattice_bridge.local.stack import Options, serve
+
+async def run(inspect):
+    definition, log = read_definition(Path(sys.argv[1]), {}, "eu-west-1"), LogWriter(as_json=True, colour=False)
+    async with serve(definition, Options(port=0, aws_port=0, inspect=inspect), log) as stack:
+        print("loaded", *(name for name in sys.modules if "local.inspector." in name))
+        print("url", stack.inspector_url)
+
+asyncio.run(run(int(sys.argv[2]) if sys.argv[2:] else None))
+"""
+
+
+def started(folder: Path, *port: str) -> tuple[dict[str, list[str]], str]:
+    """The words of a stack's own lines, and its whole output."""
+    for name, text in (("template.yaml", TEMPLATE), ("bridge.toml", MAP), ("app.py", CODE)):
+        (folder / name).write_text(text, encoding="utf-8")
+    arguments = [sys.executable, "-c", SCRIPT, str(folder / "template.yaml"), *port]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    words = [line.split() for line in done.stdout.splitlines()]
+    return {name: rest for name, *rest in filter(None, words) if name in ("loaded", "url")}, done.stdout + done.stderr
+
+
+def test_stack_without_the_option_has_no_inspector(tmp_path: Path) -> None:
     """Nothing of it is imported: without it, the start and each request are as they were."""
-    code = "import sys, lattice_bridge.cli.local; print([name for name in sys.modules if '.inspector.' in name])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() in ("[]", "['lattice_bridge.local.inspector.observer']")
+    found, _ = started(tmp_path)
+    assert found == {"loaded": ["lattice_bridge.local.inspector.observer"], "url": ["None"]}
+
+
+def test_port_in_use_is_replaced_by_a_free_one(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        used = taken.getsockname()[1]
+        found, output = started(tmp_path, str(used))
+    port = found["url"][0].partition(".localhost:")[2].partition("/")[0]
+    assert port != str(used)
+    assert f"Port {used} is in use: the inspector listens on port {port} instead." in output

@@ -7,14 +7,15 @@ reader of the map can compute it: that of an identity that a rule names.
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from lattice_bridge.config.regular_file import MIB
 from lattice_bridge.local.front.exchange.http_message import HttpRequest
 from lattice_bridge.local.front.exchange.identities import SESSION, SESSION_PREFIX, Identity
+from lattice_bridge.local.front.exchange.recorder import file_name
 from lattice_bridge.local.front.exchange.rule_identities import PREFIX
 from lattice_bridge.local.inspector import mask
 from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn
@@ -33,9 +34,11 @@ OF_CONNECTION: Final = frozenset(
 )
 """The headers that describe one connection or its framing. Every client writes its own."""
 
+MAX_MASKED: Final = MIB
+"""Bytes of a content that a click masks: that takes seconds. The page shows less of it."""
+
 _OF_CURL: Final = frozenset({"user-agent", "accept-encoding"})
 _PLACEHOLDER: Final = "SECRET"
-_LONGEST_NAME: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +84,12 @@ def copied(entry: Entry, form: str, front: str, signing: Signing | None = None) 
         raise Refused(409, f"entry {entry.n}: its content is no longer kept. Fix: send it again")
     name = _name(entry)
     if form == "curl":
-        return {"text": _curl(content, front, signing), "name": f"{name}.sh"}
+        return {"text": _curl(entry, content, front, signing), "name": f"{name}.sh"}
     if form == "test":
         return {"text": table_of(entry, content), "name": f"{name}.toml"}
     event = content.built_event
     if event is None:
-        raise Refused(409, f"entry {entry.n}: it was refused before there was an event. Fix: copy it as curl")
+        raise Refused(409, f"entry {entry.n}: {_without_event(content)}")
     found: dict[str, Any] = {"text": _masked(event), "name": f"{name}.json"}
     if form == "fixture":
         found["also"] = {"text": _expected(entry, content), "name": f"{name}.expected.json"}
@@ -96,13 +99,30 @@ def copied(entry: Entry, form: str, front: str, signing: Signing | None = None) 
 def _name(entry: Entry) -> str:
     """As `local --record` names a file."""
     about = f"{entry.method} {entry.path}" if entry.method else f"{entry.way} {entry.source}"
-    slug = re.sub(r"[^a-z0-9]+", "-", about.lower())[:_LONGEST_NAME].strip("-")
-    return f"{entry.n:04}-{slug}"
+    return file_name(entry.n, mask.masked_line(about))
 
 
 def _masked(content: bytes) -> str:
-    """JSON as it is, without credentials."""
+    """JSON as it is, without credentials.
+
+    Raises:
+        Refused: 409, it is too large.
+    """
+    _check_size(content)
     return f"{mask.body(content, len(content))['text']}\n"
+
+
+def _check_size(content: bytes) -> None:
+    if len(content) > MAX_MASKED:
+        raise Refused(
+            409, f"copy: over {MAX_MASKED // MIB} MiB. Fix: record it with `lattice-bridge local --record DIR`"
+        )
+
+
+def _without_event(content: Content) -> str:
+    if content.came_in is None:
+        return "a log line does not contain the request, so there is nothing to copy. Fix: record it with --record"
+    return "it was refused before there was an event. Fix: copy it as curl"
 
 
 def _expected(entry: Entry, content: Content) -> str:
@@ -112,6 +132,7 @@ def _expected(entry: Entry, content: Content) -> str:
     recorded = datetime.fromtimestamp(entry.at, UTC).isoformat(timespec="milliseconds")
     found: dict[str, Any] = {"about": mask.masked_line(about), "recorded": recorded}
     if first is not None and first.answer is not None:
+        _check_size(first.answer)
         answer = _parsed(mask.body(first.answer, len(first.answer))["text"])
         if first.error is not None:
             error = answer if isinstance(answer, dict) else {}
@@ -130,7 +151,9 @@ def _parsed(text: str) -> Any:
 # ---- curl -----------------------------------------------------------------------------------------------------------
 
 
-def _curl(content: Content, front: str, signing: Signing | None) -> str:
+def _curl(entry: Entry, content: Content, front: str, signing: Signing | None) -> str:
+    if content.came_in is None and content.built_event is None:
+        raise Refused(409, f"entry {entry.n}: {_without_event(content)}")
     if not isinstance(content.came_in, HttpIn):
         raise Refused(409, "curl: the entry did not come over HTTP. Fix: copy it as event")
     request = content.came_in.request
@@ -147,9 +170,13 @@ def _curl(content: Content, front: str, signing: Signing | None) -> str:
     for name, value, _ in mask.masked_headers(_headers(request, front, is_signed=signing is not None)):
         words += ["-H", shell(f"{request.spelled.get(name, name)}{f': {value}' if value else ';'}")]
     if request.body:
-        words += ["--data-binary", _body(request.body)]
+        words += ["--data-raw", _body(request.body)]  # the other options of curl read a file after @
     words += ["-g"] if set("[]{}") & set(target) else []  # without it, curl reads them as a pattern
-    return f"{' '.join([*words, shell(f'{front}{target}')])}\n"
+    words += ["--path-as-is"] if "/." in target else []  # without it, curl removes them from the path
+    if not target.startswith("/"):  # the * of OPTIONS
+        words += ["--request-target", shell(target)]
+    path = target if target.startswith("/") else "/"
+    return f"{' '.join([*words, shell(f'{front}{path}')])}\n"
 
 
 def _headers(request: HttpRequest, front: str, *, is_signed: bool) -> list[tuple[str, str]]:
@@ -161,13 +188,14 @@ def _headers(request: HttpRequest, front: str, *, is_signed: bool) -> list[tuple
 
 def _body(body: bytes) -> str:
     """A body as a word. One that is no text is a string of bash with escapes."""
+    _check_size(body)
     found = mask.body(body, len(body))
     if found["kind"] == "hex":
         if b"\0" in body or found["masked"]:
             raise Refused(409, "curl: the body is binary. Fix: replay it here, or copy it as event")
         return _ansi(body)
     text = found["text"] if found["masked"] else body.decode()
-    return shell(f" {text}" if text.startswith("@") else text)  # curl would read a file
+    return shell(text)
 
 
 def shell(text: str) -> str:

@@ -35,7 +35,7 @@ _OF_TOKENS: Final[Mapping[str, type[BridgeError]]] = {
 
 
 def decide(entry: Entry) -> Mapping[str, Any] | None:
-    """The decision about an entry, as `detail` shows it. None if no bridge was in the way, or if it is no longer known.
+    """The decision about an entry, as `detail` shows it. None if no bridge handled it, or if it is no longer known.
 
     Args:
         entry: of the timeline. Its reason, and the log line in its content, are the bridge's own.

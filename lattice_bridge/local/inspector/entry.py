@@ -29,16 +29,18 @@ class HttpIn:
     """A request of HTTP, as it came in.
 
     Attributes:
-        request: as it arrived; its body is empty if the front has refused it before it was read.
+        request: as it arrived.
         version: of HTTP, as in `1.1`.
         access_key: that its signature names; None if it is not signed. The front may have refused the signature.
         principal: the caller whose signature was verified.
+        body_read: its body was read. If not, the front has refused it before, and the body of `request` is empty.
     """
 
     request: HttpRequest
     version: str = "1.1"
     access_key: str | None = None
     principal: str | None = None
+    body_read: bool = True
 
     @property
     def size(self) -> int:

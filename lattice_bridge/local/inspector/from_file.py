@@ -218,7 +218,7 @@ class FromFile:
             entry.method, entry.path = request.method, masked_target(request.path)
             entry.id = request.request_id or recorded.name
             entry.caller = caller_in_words(request.caller.principal)
-            entry.at = request.time_epoch / 1e6 if request.time_epoch else at
+            entry.at = _number(request.time_epoch, 1_000_000) or at
         if expected:
             assert entry.content is not None
             entry.content.invocations.append(_recorded_invocation(expected, payload, entry.at))

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lattice_bridge.local.aws.event_bridge.buses import EventBuses
+from lattice_bridge.local.aws.kinesis.streams import KinesisStreams
+from lattice_bridge.local.aws.lambda_service import LambdaService
+from lattice_bridge.local.aws.sqs.queues import Queues
 from lattice_bridge.local.aws.stream import Stream
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.environments.pool import EnvironmentPool
@@ -20,13 +23,12 @@ from lattice_bridge.local.inspector.capture import Capture
 from lattice_bridge.local.inspector.entry import Entry
 from lattice_bridge.local.inspector.log_tails import LogTails
 from lattice_bridge.local.inspector.observer import Observers, StackObserver
-from lattice_bridge.local.inspector.targets import Targets
 from lattice_bridge.local.inspector.timeline import Timeline
 from lattice_bridge.local.web.admission import Refused
 
 if TYPE_CHECKING:  # see above
     from lattice_bridge.local.inspector.copies import Signing
-    from lattice_bridge.local.inspector.replay import Replay
+    from lattice_bridge.local.inspector.replay import Replayer
     from lattice_bridge.local.inspector.runs import QueueView
 
 
@@ -54,24 +56,61 @@ class Inspection:
         return Observers(log, self.capture, self.tails)
 
 
-@dataclass(frozen=True, slots=True)
-class Maps:
+class Maps(NamedTuple):
     """The active maps.
 
     Attributes:
         configurations: of the bridges.
         since: when they were loaded, in seconds since the epoch.
-        faults: of changed files that were refused.
+        refused: the faults of changed ones that were refused, by the names of their bridges.
     """
 
     configurations: tuple[BridgeConfiguration, ...]
     since: float
-    faults: tuple[str, ...]
+    refused: Mapping[str, tuple[str, ...]]
+
+
+class Parts(NamedTuple):
+    """The parts of the stack that are shown, or to which something is sent again. What `--reload` replaces is a
+    function that returns it.
+
+    Attributes:
+        front: the front's URL.
+        aws: the URL of the AWS endpoint.
+        region: for which requests are signed.
+        identities: those that may sign, by access key.
+        maps: the active ones.
+        service: invokes functions.
+        queues, streams, buses: of the AWS endpoint.
+        environments: the pool.
+        every_stream: those of Kinesis and of tables.
+        positions: see `runs.streams`.
+        example: see `server.Live`.
+    """
+
+    front: str
+    aws: str
+    region: str
+    identities: Callable[[], Mapping[str, Identity]]
+    maps: Callable[[], Maps]
+    service: LambdaService
+    queues: Queues
+    streams: KinesisStreams
+    buses: EventBuses
+    environments: EnvironmentPool
+    every_stream: Callable[[], Iterable[Stream]]
+    positions: Callable[[str], list[dict[str, int]]]
+    example: Callable[[], str | None] = lambda: None
+
+    @property
+    def port(self) -> int:
+        """The port of the front."""
+        return int(self.front.rpartition(":")[2])
 
     @property
     def header(self) -> str | None:
         """The header that asks for a tenant; None if no map has loaded."""
-        loaded = (one.settings for one in self.configurations if one.settings)
+        loaded = (one.settings for one in self.maps().configurations if one.settings)
         return next((settings.tenant_map.rules.header for settings in loaded), None)
 
 
@@ -79,55 +118,38 @@ class RunningStack:
     """A running stack: what `server.Live` describes.
 
     Args:
-        aws: the URL of the AWS endpoint.
         inspection: of the stack.
-        targets: to which entries are sent again.
-        environments: the pool.
-        maps: returns the active ones.
-        streams: returns those of Kinesis and of tables.
-        positions: see `runs.streams`.
+        parts: of the stack.
     """
 
-    def __init__(
-        self,
-        aws: str,
-        inspection: Inspection,
-        targets: Targets,
-        environments: EnvironmentPool,
-        maps: Callable[[], Maps],
-        streams: Callable[[], Iterable[Stream]],
-        positions: Callable[[str], list[dict[str, int]]],
-    ) -> None:
-        self.front = targets.front
-        self.aws = aws
+    def __init__(self, inspection: Inspection, parts: Parts) -> None:
+        self.front = parts.front
+        self.aws = parts.aws
+        self.example = parts.example
         self._inspection = inspection
-        self._targets = targets
-        self._environments = environments
-        self._maps = maps
-        self._streams = streams
-        self._positions = positions
+        self._parts = parts
 
     @cached_property
-    def _replay(self) -> Replay:
-        from lattice_bridge.local.inspector.replay import Replay
+    def _replay(self) -> Replayer:
+        from lattice_bridge.local.inspector.replay import Replayer
 
-        return Replay(self._inspection.timeline, self._inspection.capture, self._targets)
+        return Replayer(self._inspection.timeline, self._inspection.capture, self._parts)
 
     @cached_property
     def _queues(self) -> QueueView:
         from lattice_bridge.local.inspector.runs import QueueView, quarantines_of
 
-        return QueueView(self._targets.queues, lambda: quarantines_of(self._maps().configurations))
+        return QueueView(self._parts.queues, lambda: quarantines_of(self._parts.maps().configurations))
 
     @property
     def identities(self) -> list[dict[str, str]]:
         """The identities that may sign: name and access key."""
-        return [{"name": _name(one), "access_key": key} for key, one in self._targets.identities().items()]
+        return [{"name": _name(one), "access_key": key} for key, one in self._parts.identities().items()]
 
     @property
     def header(self) -> str | None:
         """The header that asks for a tenant; None if no map has loaded."""
-        return self._targets.header()
+        return self._parts.header
 
     async def replay(self, entry: Entry, changes: Mapping[str, Any]) -> int:
         """Sends an entry again. Returns the number of the new one."""
@@ -140,24 +162,24 @@ class RunningStack:
         except Refused:
             return None
 
-    async def runs(self) -> Mapping[str, Any]:
-        """Everything that runs."""
+    async def runs(self, log: str = "") -> Mapping[str, Any]:
+        """Everything that runs, with the last lines of one environment."""
         from lattice_bridge.local.inspector import runs
 
-        maps, tails = self._maps(), self._inspection.tails
+        parts, maps, tails = self._parts, self._parts.maps(), self._inspection.tails
         return {
-            "environments": runs.environments(list(self._environments), tails, time.monotonic()),
-            "functions": runs.functions(self._targets.service.functions.values()),
-            "map": runs.maps(maps.configurations, maps.since, maps.faults),
+            "environments": runs.environments(list(parts.environments), tails, log, time.monotonic()),
+            "functions": runs.functions(parts.service.functions.values()),
+            "map": runs.maps(maps.configurations, maps.since, maps.refused),
             "queues": self._queues.listed(),
-            "streams": runs.streams(self._streams(), self._positions),
+            "streams": runs.streams(parts.every_stream(), parts.positions, time.time()),
         }
 
     def messages(self, queue: str, after: int) -> Mapping[str, Any]:
         """Messages of a queue."""
         return self._queues.messages(queue, after)
 
-    def redrive(self, queue: str) -> int:
+    def redrive(self, queue: str) -> Mapping[str, Any]:
         """Sends the messages of a dead-letter queue or a quarantine back."""
         return self._queues.redrive(queue)
 

@@ -38,6 +38,10 @@ _MAX_STEPS: Final = 16
 _MAX_STEP_NAME: Final = 32
 _MAX_TEXT: Final = 2048
 """Characters of a value. The bridge itself writes 512 at most."""
+_MAX_NUMBER: Final = 2**53
+"""A float, and a browser, has each whole number below it."""
+_FIRST: Final = datetime(1, 1, 2, tzinfo=UTC).timestamp()
+_LAST: Final = datetime(9999, 12, 30, tzinfo=UTC).timestamp()
 
 
 def logged_at(found: LogLine) -> float:
@@ -78,7 +82,9 @@ def _plain(value: object) -> object:
     """A string of bounded length and without credentials, a finite number, or None."""
     if isinstance(value, str):
         return masked_text(value[:_MAX_TEXT]).text
-    return value if isinstance(value, int | float) and math.isfinite(value) else None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, int) and abs(value) < _MAX_NUMBER else None
 
 
 def _logged_way(line: LogLine) -> tuple[Way, str]:
@@ -126,9 +132,12 @@ def caller_in_words(arn: str | None) -> str | None:
 
 
 def seconds(value: object) -> float | None:
-    """The seconds since the epoch of a time in ISO 8601."""
+    """The seconds since the epoch of a time in ISO 8601.
+
+    An offset can move a time out of the years that `datetime` has: it is then the first or the last one.
+    """
     try:
         found = datetime.fromisoformat(value)  # type: ignore[arg-type]  # any other type raises TypeError
     except (TypeError, ValueError):
         return None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    return min(max((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp(), _FIRST), _LAST)

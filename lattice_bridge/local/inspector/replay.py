@@ -14,9 +14,9 @@ import base64
 import json
 import re
 import uuid
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from lattice_bridge.local.aws.event_bridge.buses import Entry as BusEntry
 from lattice_bridge.local.aws.event_bridge.errors import EntryRefused
@@ -28,13 +28,16 @@ from lattice_bridge.local.aws.sqs.message import Attribute, Outgoing
 from lattice_bridge.local.front.exchange.http_message import HttpRequest
 from lattice_bridge.local.front.exchange.identities import SESSION_PREFIX
 from lattice_bridge.local.inspector import mask
+from lattice_bridge.local.inspector.capture import Capture
 from lattice_bridge.local.inspector.copies import OF_CONNECTION, OF_SIGNATURE, Signing
 from lattice_bridge.local.inspector.entry import Entry, HttpIn, InvokeIn, RecordIn, Way
-from lattice_bridge.local.inspector.targets import Targets
 from lattice_bridge.local.inspector.timeline import Timeline
 from lattice_bridge.local.web.admission import Refused, quoted
 from lattice_bridge.local.web.server import HOST
 from lattice_bridge.local.web.sigv4 import SERVICE, UNSIGNED
+
+if TYPE_CHECKING:  # live.py imports this module
+    from lattice_bridge.local.inspector.live import Parts
 
 SERVICES: Final[Mapping[Way, str]] = {"lattice": SERVICE, "api": "execute-api", "function_url": "lambda"}
 """Way in → the service for which its requests are signed."""
@@ -44,7 +47,7 @@ ARRIVAL_SECONDS: Final = 10.0
 _METHOD: Final = re.compile("[A-Za-z!#$%&'*+.^_`|~0-9-]{1,32}")
 _TARGET: Final = re.compile("/[!-~]*")
 _NAME: Final = re.compile("[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
-_VALUE: Final = re.compile("[^\0-\x08\x0a-\x1f\x7f]*")
+_VALUE: Final = re.compile("[^\0-\x08\x0a-\x1f\x7f\ud800-\udfff]*")
 _MAX_HEADERS: Final = 500
 _CHUNK: Final = 64 * 1024
 _MISSING: Final = object()
@@ -52,47 +55,20 @@ _MISSING: Final = object()
 Pairs = list[tuple[str, str]]
 
 
-class Expected(Protocol):
-    """An entry that is expected.
-
-    Attributes:
-        n: its number; None before it has begun.
-    """
-
-    n: int | None
-
-
-class Arrivals(Protocol):
-    """Takes note of what is sent again, so that its entry names the original."""
-
-    def expect(self, key: object, of: int) -> Expected:
-        """Expects an entry.
-
-        Args:
-            key: of a request the address of the client's socket, else the id of the record or of the invocation.
-            of: the number of the original.
-        """
-
-    def forget(self, key: object) -> None:
-        """Expects it no longer."""
-
-
-class Replay:
+class Replayer:
     """Sends entries again.
 
     Args:
         timeline: in which the new entries appear.
-        arrivals: names their originals.
-        targets: of the stack.
+        capture: gives the new entry of what is sent the number of its original.
+        parts: of the stack.
         seconds: in which what was sent should be taken.
     """
 
-    def __init__(
-        self, timeline: Timeline, arrivals: Arrivals, targets: Targets, seconds: float = ARRIVAL_SECONDS
-    ) -> None:
+    def __init__(self, timeline: Timeline, capture: Capture, parts: Parts, seconds: float = ARRIVAL_SECONDS) -> None:
         self._timeline = timeline
-        self._arrivals = arrivals
-        self._targets = targets
+        self._capture = capture
+        self._parts = parts
         self._seconds = seconds
         self._running: set[asyncio.Task[str]] = set()
 
@@ -118,7 +94,7 @@ class Replay:
             raise Refused(409, f"replay: {error}") from error
         raise Refused(409, f"entry {entry.n}: its content is no longer kept. Fix: send it again yourself")
 
-    async def _arrived(self, key: object, of: int, send: Coroutine[Any, Any, str] | None = None) -> int:
+    async def _arrived(self, key: Hashable, of: int, send: Coroutine[Any, Any, str] | None = None) -> int:
         """The number of the new entry.
 
         Args:
@@ -127,7 +103,7 @@ class Replay:
             send: sends it, and returns the answer in short; None if it is sent. It goes on after the entry has begun: a
                 function may run for minutes.
         """
-        expected = self._arrivals.expect(key, of)
+        expected = self._capture.expect(key, of)
         sending = None if send is None else asyncio.create_task(send)
         try:
             async with asyncio.timeout(self._seconds):
@@ -140,10 +116,11 @@ class Replay:
                             409, f"replay: the stack has refused it: {sending.result()}. Fix: read the terminal"
                         )
         except TimeoutError:
-            what = f"it was sent, and nothing has taken it in {self._seconds:g} s"
-            raise Refused(504, f"replay: {what}. Fix: enable an event source mapping or a rule for it") from None
+            what = f"it was sent, but no function received it within {self._seconds:g} s"
+            fix = "enable an event source mapping or a rule for it" if send is None else "read the terminal"
+            raise Refused(504, f"replay: {what}. Fix: {fix}") from None
         finally:
-            self._arrivals.forget(key)
+            self._capture.forget(key)
             if sending is not None and not sending.done():
                 self._running.add(sending)
                 sending.add_done_callback(self._ended)
@@ -157,12 +134,15 @@ class Replay:
     # ---- HTTP -------------------------------------------------------------------------------------------------------
 
     async def _request(self, entry: Entry, came_in: HttpIn, changes: Mapping[str, Any]) -> int:
-        request = edited(came_in.request, changes, self._targets.header())
+        if not came_in.body_read:
+            what = "the front refused the request before it read the body"
+            raise Refused(409, f"replay: {what}. Fix: send it again yourself")
+        request = edited(came_in.request, changes, self._parts.header)
         signing = self.signing(entry, changes.get("identity", _MISSING))
         headers = unsigned(request.headers) if signing or "identity" in changes else [*request.headers]
         if signing is not None:
             headers = signed(replace(request, headers=headers), signing)
-        reader, writer = await asyncio.open_connection(HOST, self._targets.port)
+        reader, writer = await asyncio.open_connection(HOST, self._parts.port)
 
         async def send() -> str:
             try:
@@ -195,71 +175,59 @@ class Replay:
         chosen = original if key is _MISSING else key
         if chosen is None:
             return None
-        service, known = SERVICES.get(entry.way), self._targets.identities()
+        service, known = SERVICES.get(entry.way), self._parts.identities()
         if not isinstance(chosen, str) or chosen not in known:
             names = ", ".join([*known][:20]) or "none"
-            raise Refused(
-                400, f"identity: {quoted(str(chosen))} is none of this stack. Fix: use one of {names}, or null"
-            )
+            raise Refused(400, f"identity: this stack has no {quoted(str(chosen))}. Fix: use one of {names}, or null")
         if service is None:
             raise Refused(400, "identity: a load balancer verifies no signature. Fix: send null")
         session = None
         if chosen == original:
             tokens = [value for name, value in came_in.request.headers if name == "x-amz-security-token"]
             session = next((one.removeprefix(SESSION_PREFIX) for one in tokens if one.startswith(SESSION_PREFIX)), None)
-        return Signing(known[chosen], service, self._targets.region, session)
+        return Signing(known[chosen], service, self._parts.region, session)
 
     # ---- records ----------------------------------------------------------------------------------------------------
 
     def _put(self, entry: Entry, came_in: RecordIn, changes: Mapping[str, Any]) -> str:
-        try:
-            return self._record(entry, came_in, changes)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            what = f"the record is not one of its source: {type(error).__name__}"
-            raise Refused(400, f"body: {what}. Fix: keep its members as they are shown") from error
-
-    def _record(self, entry: Entry, came_in: RecordIn, changes: Mapping[str, Any]) -> str:
         """Puts a record into its queue, stream or bus. Returns its new id."""
-        original = json.loads(came_in.body)
-        record, changes = _edited_record(original, came_in.body, changes)
-        if "detail-type" in original:
+        record = json.loads(came_in.body)
+        if "detail-type" in record:
             return self._bus_event(entry.source, record, changes)
-        source = str(original.get("eventSourceARN", ""))
-        if original.get("eventSource") == "aws:sqs":
+        source = str(record.get("eventSourceARN", ""))
+        if record.get("eventSource") == "aws:sqs":
             return self._message(source, record, changes)
-        if original.get("eventSource") == "aws:kinesis":
+        if record.get("eventSource") == "aws:kinesis":
             return self._stream_record(source, record, changes)
         raise Refused(409, "replay: a record of a table is a change of an item. Fix: change the item again")
 
     def _message(self, source: str, record: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
-        queue = self._targets.queues.by_arn(source)
+        queue = self._parts.queues.by_arn(source)
         if queue is None:
             raise Refused(409, f"replay: the stack has no queue {quoted(source)} any more. Fix: create it")
         attributes = record.get("attributes", {})
-        body = _new_body(changes, str(record["body"]).encode("utf-8", "surrogatepass"))
         outgoing = Outgoing(
-            body.decode("utf-8", "surrogatepass"),
+            _new_text(changes, _content_of(record)),
             _attributes(changes, record.get("messageAttributes", {})),
-            group=_text(changes, "group", attributes.get("MessageGroupId")),
+            group=_group(changes, attributes.get("MessageGroupId")),
             deduplication_id=str(uuid.uuid4()) if queue.is_fifo else None,  # with its own, nothing would be stored
             sender_id=str(attributes.get("SenderId", "AIDALOCAL000000000000")),
         )
         return queue.send(outgoing).message_id
 
     def _stream_record(self, source: str, record: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
-        stream, data = self._targets.streams.by_arn(source), record["kinesis"]
+        stream, data = self._parts.streams.by_arn(source), record["kinesis"]
         if stream is None:
             raise Refused(409, f"replay: the stack has no stream {quoted(source)} any more. Fix: create it")
-        key = _text(changes, "group", data["partitionKey"]) or str(data["partitionKey"])
-        content = _new_body(changes, base64.b64decode(data["data"], validate=True))
+        key = _group(changes, data["partitionKey"]) or str(data["partitionKey"])
+        content = _new_body(changes, _content_of(record))
         stream.check_size(key, content)
         return str(stream.put(key, content).record.number)
 
     def _bus_event(self, bus: str, event: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
         """A new event with the source, the type and the resources of an old one."""
-        detail = _new_body(changes, json.dumps(event["detail"]).encode())
-        texts = (str(event["source"]), str(event["detail-type"]), detail.decode("utf-8", "surrogatepass"))
-        return self._targets.buses.put(BusEntry(*texts, bus or None, None, tuple(map(str, event["resources"]))))
+        texts = (str(event["source"]), str(event["detail-type"]), _new_text(changes, _content_of(event)))
+        return self._parts.buses.put(BusEntry(*texts, bus or None, None, tuple(map(str, event["resources"]))))
 
     # ---- invocations ------------------------------------------------------------------------------------------------
 
@@ -269,10 +237,49 @@ class Replay:
         request = InvokeRequest(came_in.function, payload, type=came_in.type, tenant=tenant)
 
         async def send() -> str:
-            await self._targets.service.invoke(request)
+            await self._parts.service.invoke(request)
             return "no entry has begun"
 
         return await self._arrived(request.request_id, entry.n, send())
+
+
+# ---- records as a person edits them ---------------------------------------------------------------------------------
+
+
+def editable(entry: Entry) -> dict[str, Any] | None:
+    """What a person can change of a record, masked: its `body` (the message's, the data, the detail of an event), its
+    `attributes` (None for a binary one; None instead of all if its source has none), and its `group` with the word for
+    it (None if the source has none).
+
+    None for a record that cannot be sent again: one of a table.
+    """
+    came_in = entry.content.came_in if entry.content else None
+    record = _loaded(came_in.body) if isinstance(came_in, RecordIn) else None
+    if not isinstance(record, dict):
+        return None
+    found: dict[str, Any] = {"attributes": None, "group": None, "group_name": None}
+    if record.get("eventSource") == "aws:sqs":
+        given = record.get("messageAttributes", {})
+        pairs = [(name, one.get("stringValue")) for name, one in given.items()]
+        shown = {name: None if value is None else mask.masked_headers([(name, value)])[0][1] for name, value in pairs}
+        found |= {"attributes": shown, "group_name": "group"}
+        found["group"] = record.get("attributes", {}).get("MessageGroupId")
+    elif record.get("eventSource") == "aws:kinesis":
+        found |= {"group": record["kinesis"]["partitionKey"], "group_name": "partition key"}
+    elif "detail-type" not in record:
+        return None
+    if found["group"] is not None:
+        found["group"] = mask.masked_text(found["group"]).text
+    return {**found, "body": mask.body(_content_of(record))}
+
+
+def _content_of(record: Mapping[str, Any]) -> bytes:
+    """The content that a sender has given: of a message, of a record of Kinesis, or of an event."""
+    if "detail-type" in record:
+        return json.dumps(record["detail"]).encode()
+    if record.get("eventSource") == "aws:kinesis":
+        return base64.b64decode(record["kinesis"]["data"])
+    return str(record["body"]).encode("utf-8", "replace")
 
 
 # ---- edits ----------------------------------------------------------------------------------------------------------
@@ -338,9 +345,11 @@ def _restored_target(target: str, original: str) -> str:
     shown = mask.masked_target(original)
     if target == shown:
         return original
-    path, mark, query = target.partition("?")
-    parts = zip(shown.partition("?")[2].split("&"), original.partition("?")[2].split("&"), strict=True)
+    (path, mark, query), (shown_path, _, shown_query) = target.partition("?"), shown.partition("?")
+    original_path, _, original_query = original.partition("?")
+    parts = zip(shown_query.split("&"), original_query.split("&"), strict=True)
     known = dict(reversed([*parts]))
+    path = original_path if path == shown_path else path
     return f"{path}{mark}{'&'.join(known.get(part, part) for part in query.split('&'))}"
 
 
@@ -357,7 +366,8 @@ def _new_body(changes: Mapping[str, Any], original: bytes) -> bytes:
     if not isinstance(given, dict) or not isinstance(given.get("text"), str):
         raise Refused(400, 'body: neither text nor hex. Fix: write {"text": "…"}')
     text: str = given["text"]
-    shown = mask.body(original, len(original))["text"]
+    # The page shows a part of a larger one only, so what a person writes instead is whole.
+    shown = mask.body(original, len(original))["text"] if len(original) <= mask.SHOWN else ""
     if text == shown:
         return original
     if mask.MASK in text and mask.MASK in shown:
@@ -365,28 +375,18 @@ def _new_body(changes: Mapping[str, Any], original: bytes) -> bytes:
         text = text if restored is None else json.dumps(restored, ensure_ascii=False)
     if mask.MASK in text:
         raise Refused(400, "body: a masked value is at another place. Fix: write the value itself")
-    return text.encode("utf-8", "surrogatepass")
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise Refused(400, "body: it contains half of a character. Fix: write it as hex") from error
 
 
-def _edited_record(
-    original: Mapping[str, Any], content: bytes, changes: Mapping[str, Any]
-) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """The record that is put, and the changes that are left.
-
-    A new body may be the whole record, as the page shows it, or the content only: the message's body, the data or the
-    event's detail.
-    """
-    given = changes.get("body")
-    sent = _loaded(str(given["text"]).encode()) if isinstance(given, dict) and "text" in given else None
-    kind = "detail-type" if "detail-type" in original else "eventSource"
-    if not isinstance(sent, dict) or kind not in sent:
-        return original, changes
-    edited_record = _loaded(_new_body(changes, content))
-    members = [name for name in ("body", "kinesis", "detail", "source", "resources") if name in original]
-    missing = next((name for name in members if type(edited_record.get(name)) is not type(original[name])), None)
-    if missing is not None:
-        raise Refused(400, f"body: {missing} of the record is missing. Fix: keep it as it is shown")
-    return edited_record, {name: value for name, value in changes.items() if name != "body"}
+def _new_text(changes: Mapping[str, Any], original: bytes) -> str:
+    """As `_new_body`, of a content that is text."""
+    try:
+        return _new_body(changes, original).decode()
+    except UnicodeDecodeError as error:
+        raise Refused(400, "body: not UTF-8. Fix: write text") from error
 
 
 def _restored(value: Any, shown: Any, original: Any) -> Any:
@@ -414,31 +414,45 @@ def _text(changes: Mapping[str, Any], name: str, original: object) -> str | None
     return value
 
 
+def _group(changes: Mapping[str, Any], original: str | None) -> str | None:
+    value = _text(changes, "group", original)
+    if value is not None and original is not None and value == mask.masked_text(original).text:
+        return original
+    if value is not None and mask.MASK in value:
+        raise Refused(400, "group: a masked value is at another place. Fix: write the value itself")
+    return value
+
+
 def _attributes(changes: Mapping[str, Any], original: Mapping[str, Any]) -> dict[str, Attribute]:
-    """The attributes of a message: those of the record, with the changed and further ones. One that is null is left
-    out."""
+    """The attributes of a message: those of the record, with the changed and further ones. One that is null is removed.
+    A changed one keeps its type, unless it is binary."""
     given = changes.get("attributes", {})
     if not isinstance(given, dict) or not all(isinstance(one, str | None) for one in given.values()):
         raise Refused(400, 'attributes: not an object of strings. Fix: write {"name": "value"}')
-    found = {}
-    for name, one in original.items():
-        binary = one.get("binaryValue")
-        value = one.get("stringValue") if binary is None else base64.b64decode(binary)
-        found[name] = Attribute(str(one.get("dataType", "String")), value)
+    found = {name: _attribute(one) for name, one in original.items()}
     for name, one in given.items():
         if one is None:
             found.pop(name, None)
         elif mask.MASK not in one:  # the original's stays
-            found[name] = Attribute("String", one)
+            before = found.get(name)
+            is_text = before is not None and isinstance(before.value, str)
+            found[name] = Attribute(before.data_type if before is not None and is_text else "String", one)
     return found
+
+
+def _attribute(one: Mapping[str, Any]) -> Attribute:
+    """An attribute as Lambda delivers it."""
+    binary = one.get("binaryValue")
+    value = one.get("stringValue") if binary is None else base64.b64decode(binary)
+    return Attribute(str(one.get("dataType", "String")), "" if value is None else value)
 
 
 def _checked(pattern: re.Pattern[str], name: str, value: object, what: str, *, masked: bool = True) -> str:
     """The value, if it is a string of the pattern."""
+    if masked and isinstance(value, str) and mask.MASK in value:
+        raise Refused(400, f"{name}: a masked value is at another place. Fix: write the value itself")
     if not isinstance(value, str) or pattern.fullmatch(value) is None:
         raise Refused(400, f"{name}: {quoted(str(value))} is not {what}. Fix: write it so")
-    if masked and mask.MASK in value:
-        raise Refused(400, f"{name}: a masked value is at another place. Fix: write the value itself")
     return value
 
 

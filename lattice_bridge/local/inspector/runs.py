@@ -1,7 +1,7 @@
 """The parts that run now: the execution environments, the active maps, the queues and the streams.
 
-Rule: looking changes nothing. No message is received, no counter moves, and each list has a limit. Only a redrive
-changes something, as a person asks for it.
+Rule: reading changes nothing in the stack. No message is received, no counter moves, and each list has a limit. Only a
+redrive changes something, as a person asks for it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lattice_bridge.local.aws.sqs.errors import SqsError
 from lattice_bridge.local.aws.sqs.queue import Queue
 from lattice_bridge.local.aws.sqs.queues import Queues
 from lattice_bridge.local.aws.sqs.stored import State, Stored
-from lattice_bridge.local.aws.stream import Stream
+from lattice_bridge.local.aws.stream import Shard, Stream
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.environments.environment import Environment
 from lattice_bridge.local.environments.processes import resident
@@ -37,16 +37,21 @@ MAX_MESSAGES: Final = 50
 MAX_BODY: Final = 4096
 """Bytes of a message that are shown."""
 
+_WITHOUT_SOURCE: Final = "A message that was sent here directly came from no queue, so it ends the redrive."
+_OF_NO_QUEUE: Final = "A copy stays if its record came from a stream, a table, a bus, or a queue that is gone."
+_HIDDEN: Final = "Messages that are in flight or delayed stay."
+
 
 # ---- environments ---------------------------------------------------------------------------------------------------
 
 
-def environments(found: Iterable[Environment], tails: LogTails, now: float) -> list[dict[str, Any]]:
+def environments(found: Iterable[Environment], tails: LogTails, shown: str, now: float) -> list[dict[str, Any]]:
     """The execution environments.
 
     Args:
         found: of the pool.
         tails: their output.
+        shown: the label of the environment whose output is shown: to mask that of all would keep the stack waiting.
         now: monotonic seconds.
     """
     return [
@@ -59,7 +64,7 @@ def environments(found: Iterable[Environment], tails: LogTails, now: float) -> l
             "idle": now - one.idle_since if one.state == "idle" and one.idle_since else None,
             "invocations": one.invocations,
             "memory": None if one.pid is None else resident(one.pid),
-            "log": [mask.masked_line(line) for line in tails.of(one)],
+            "log": [mask.masked_line(line) for line in tails.of(one)] if one.label == shown else [],
         }
         for one in found
     ]
@@ -73,18 +78,20 @@ def functions(found: Iterable[Function]) -> list[dict[str, Any]]:
 # ---- maps -----------------------------------------------------------------------------------------------------------
 
 
-def maps(configurations: Iterable[BridgeConfiguration], since: float, faults: Sequence[str]) -> list[dict[str, Any]]:
+def maps(
+    configurations: Iterable[BridgeConfiguration], since: float, refused: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
     """The active maps.
 
     Args:
         configurations: of the bridges.
         since: when they were loaded, in seconds since the epoch.
-        faults: of a changed one that was refused.
+        refused: the faults of changed maps that were refused, by the names of their bridges: the older ones are active.
     """
-    return [_map(one, since, faults) for one in configurations]
+    return [_map(one, since, refused.get(one.function.name, ())) for one in configurations]
 
 
-def _map(configuration: BridgeConfiguration, since: float, faults: Sequence[str]) -> dict[str, Any]:
+def _map(configuration: BridgeConfiguration, since: float, refused: Sequence[str]) -> dict[str, Any]:
     tenant_map = configuration.settings.tenant_map if configuration.settings else None
     rules = tenant_map.rules if tenant_map else Rules.build("", (), ())
     lines = _lines(configuration)
@@ -96,7 +103,8 @@ def _map(configuration: BridgeConfiguration, since: float, faults: Sequence[str]
         "file": configuration.address if configuration.file is None else str(configuration.file),
         "sha256": tenant_map.sha256 if tenant_map else None,
         "loaded_at": since,
-        "faults": [printable(fault) for fault in (*configuration.faults, *faults)],
+        "faults": [printable(fault) for fault in configuration.faults],
+        "refused": [printable(fault) for fault in refused],
         "rules": [_rule(rule, lines.get(rule.id)) for rule in every[:MAX_RULES]],
         "tenants": [{"id": one.id, "state": "active" if one.active else "suspended"} for one in tenants],
         "left_out": max(0, len(every) - MAX_RULES) + len(rules.tenants) - len(tenants),
@@ -147,11 +155,12 @@ class QueueView:
 
     Attributes:
         queues: of the stack.
-        quarantines: returns the ARNs of those that are a quarantine of an active map.
+        quarantines: returns, by the ARN of each quarantine of an active map, the ARNs of the sources whose records go
+            there.
     """
 
     queues: Queues
-    quarantines: Callable[[], frozenset[str]]
+    quarantines: Callable[[], Mapping[str, frozenset[str]]]
 
     def listed(self) -> list[dict[str, Any]]:
         """All queues with their depths."""
@@ -181,36 +190,54 @@ class QueueView:
         Raises:
             Refused: 404, there is no such queue.
         """
-        found = self._queue(name).peek(after, MAX_MESSAGES + 1)
-        return {"messages": [_message(one) for one in found[:MAX_MESSAGES]], "more": len(found) > MAX_MESSAGES}
+        queue = self._queue(name)
+        found, has_notes = queue.peek(after, MAX_MESSAGES + 1), queue.arn in self.quarantines()
+        messages = [_message(one, _note(one) if has_notes else {}) for one in found[:MAX_MESSAGES]]
+        return {"messages": messages, "more": len(found) > MAX_MESSAGES}
 
-    def redrive(self, name: str) -> int:
-        """Sends the visible messages of a dead-letter queue, or of a quarantine, back. Returns their number.
+    def redrive(self, name: str) -> dict[str, Any]:
+        """Sends the visible messages of a dead-letter queue, or of a quarantine, back. Returns how many were moved, how
+        many are left, and why.
 
-        A message of a quarantine goes to the queue that its attribute of ours names; one of a stream stays. As with
-        AWS's own redrive, a message keeps its content, and is a new one.
+        A message of a quarantine goes to the queue that its attribute of ours names, if the map sends that queue's
+        records here: any sender can write an attribute. One of a stream stays. As with AWS's own redrive, a message
+        keeps its content, and is a new one.
 
         Raises:
             Refused: 404, there is no such queue; 409, it is neither of both, or a redrive of it is running.
         """
         queue = self._queue(name)
         if self.queues.sources_of(queue):
-            try:
-                task = self.queues.start_move(queue.arn, None, None)
-            except SqsError as error:
-                raise Refused(409, f"{quoted(name)}: {error}") from error
-            queue.counts()  # does what is due of the task: all of it
-            if task.failure is not None and not task.moved:
-                raise Refused(409, f"{quoted(name)}: {task.failure}: a message was sent here directly. Fix: receive it")
-            return task.moved
-        if queue.arn not in self.quarantines():
+            moved, why = self._redriven(queue), _WITHOUT_SOURCE
+        elif queue.arn in (quarantines := self.quarantines()):
+            moved, why = self._sent_back(queue, quarantines[queue.arn]), _OF_NO_QUEUE
+        else:
             what = "neither a dead-letter queue nor a quarantine"
             raise Refused(409, f"{quoted(name)}: {what}. Fix: choose a queue that is one")
+        counts = queue.counts()
+        reasons = [why] if counts.visible else []
+        reasons += [_HIDDEN] if counts.in_flight or counts.delayed else []
+        return {"moved": moved, "left": sum(counts), "why": " ".join(reasons) or None}
+
+    def _redriven(self, queue: Queue) -> int:
+        """Redrives a dead-letter queue as AWS does. Returns the number of moved messages."""
+        try:
+            task = self.queues.start_move(queue.arn, None, None)
+        except SqsError as error:
+            raise Refused(409, f"{quoted(queue.name)}: {error}") from error
+        queue.counts()  # does what is due of the task: all of it
+        return task.moved
+
+    def _sent_back(self, quarantine: Queue, sources: frozenset[str]) -> int:
+        """Sends copies back to their queues. Returns their number."""
         moved = 0
-        for stored in queue.peek(limit=sum(queue.counts())):
-            target = self.queues.by_arn(str(_note(stored).get("source", "")))
-            if stored.state is State.VISIBLE and target not in (None, queue) and target.is_fifo == queue.is_fifo:
-                queue.move_to(target, stored)
+        for stored in quarantine.peek(limit=sum(quarantine.counts())):
+            arn = str(_note(stored).get("source", ""))
+            target = self.queues.by_arn(arn) if arn in sources else None
+            if stored.state is not State.VISIBLE or target in (None, quarantine):
+                continue
+            if target.is_fifo == quarantine.is_fifo:
+                quarantine.move_to(target, stored)
                 moved += 1
         return moved
 
@@ -222,8 +249,7 @@ class QueueView:
         return found
 
 
-def _message(stored: Stored) -> dict[str, Any]:
-    note = _note(stored)
+def _message(stored: Stored, note: Mapping[str, Any]) -> dict[str, Any]:
     group = stored.outgoing.group
     return {
         "number": stored.number,
@@ -252,36 +278,46 @@ def _note(stored: Stored) -> Mapping[str, Any]:
     return {name: found[name] for name in _NOTE if isinstance(found.get(name), str | int)}
 
 
-def quarantines_of(configurations: Iterable[BridgeConfiguration]) -> frozenset[str]:
-    """The ARNs of the quarantines of maps."""
+def quarantines_of(configurations: Iterable[BridgeConfiguration]) -> Mapping[str, frozenset[str]]:
+    """The ARNs of the quarantines of maps, each with those of the sources whose records go there."""
     every = (one.settings.options.event_sources for one in configurations if one.settings)
-    return frozenset(source.quarantine for sources in every for source in sources if source.quarantine)
+    found: dict[str, set[str]] = {}
+    for source in (one for sources in every for one in sources):
+        if source.quarantine:
+            found.setdefault(source.quarantine, set()).add(source.arn)
+    return {quarantine: frozenset(sources) for quarantine, sources in found.items()}
 
 
 # ---- streams --------------------------------------------------------------------------------------------------------
 
 
-def streams(found: Iterable[Stream], positions: Callable[[str], Sequence[Mapping[str, int]]]) -> list[dict[str, Any]]:
+def streams(
+    found: Iterable[Stream], positions: Callable[[str], Sequence[Mapping[str, int]]], now: float
+) -> list[dict[str, Any]]:
     """The streams with their shards.
 
     Args:
         found: of Kinesis and of tables.
         positions: of a stream's ARN: for each of the mappings that read it, the number of the last record that is done,
             by shard.
+        now: seconds since the epoch.
     """
     return [
         {
             "name": one.arn.split(":", 5)[5].removeprefix("stream/").removeprefix("table/").partition("/stream/")[0],
             "service": one.arn.split(":")[2],
-            "shards": [
-                {"id": shard.id, "records": shard.count(), "behind": _behind(shard.id, shard.count, positions(one.arn))}
-                for shard in one.shards()
-            ],
+            "shards": [_shard(shard, positions(one.arn), now) for shard in one.shards()],
         }
         for one in found
     ]
 
 
-def _behind(shard: str, count: Callable[[int], int], mappings: Sequence[Mapping[str, int]]) -> int | None:
-    """The records that the slowest mapping has not done yet; None if none reads the stream."""
-    return max((count(done.get(shard, 0)) for done in mappings), default=None)
+def _shard(shard: Shard, mappings: Sequence[Mapping[str, int]], now: float) -> dict[str, Any]:
+    """A shard, with the records that the slowest mapping has not done yet: their number, and the age of the oldest in
+    seconds. None for both if no mapping reads the stream."""
+    found: dict[str, Any] = {"id": shard.id, "records": shard.count(), "behind": None, "oldest": None}
+    if mappings:
+        done = min(one.get(shard.id, 0) for one in mappings)
+        waiting = shard.after(done, 1)
+        found |= {"behind": shard.count(done), "oldest": max(0.0, now - waiting[0].arrived) if waiting else None}
+    return found

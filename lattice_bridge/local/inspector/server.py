@@ -5,7 +5,9 @@ Rules:
   page sends it as a header. There is no cookie, so a page of another site can add nothing to a request of its own.
 * No other origin reads a response: there is no CORS header, and a page of another port of this machine is refused too.
 * The page runs no script and loads nothing but the files beside it, whatever a request contained: see HEADERS.
-* What a reader has not read yet is bounded. An entry that changed twice meanwhile is sent once.
+* A slow page costs bounded memory: if an entry changes twice before it is sent, it is sent once.
+* Each start has an origin of its own, since a browser keeps service workers and caches by origin: one that another
+  server has left at this port cannot read the token.
 
 The API is the page's own, and may change with it.
 Source: WHATWG HTML §9.2 (event streams), CSP Level 3, W3C Fetch Metadata.
@@ -24,14 +26,15 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import parse_qs, unquote
 
 from lattice_bridge.config.regular_file import MIB, read_regular_file
-from lattice_bridge.local.inspector.entry import Entry
 from lattice_bridge.local.inspector.timeline import Timeline
 from lattice_bridge.local.web.admission import Refused, quoted
-from lattice_bridge.local.web.server import ADDRESS, HOST, AsgiServer, Receive, Respond, Scope, drain
+from lattice_bridge.local.web.server import ADDRESS, AsgiServer, Receive, Respond, Scope, drain
 from lattice_bridge.version import __version__
 
 if TYPE_CHECKING:  # the start of the stack does not wait for it
     from lattice_bridge.local.inspector.copies import Signing
+    from lattice_bridge.local.inspector.detail import Decide
+    from lattice_bridge.local.inspector.entry import Entry
 
 PAGE: Final = Path(__file__).with_name("page")
 HEADERS: Final = (
@@ -47,8 +50,8 @@ HEADERS: Final = (
     ("cache-control", "no-store"),
 )
 """The headers of every response."""
-MAX_HEAD: Final = 16 * 1024
-"""Bytes of a target and all headers together. A browser sends 1 KB."""
+MAX_HEAD: Final = 64 * 1024
+"""Bytes of a target and all headers together. A browser also sends the cookies of the other ports of this machine."""
 MAX_BODY: Final = 24 * MIB
 """Bytes of a replay's body: 10 MB, the most that a way in takes, as hex."""
 MAX_SMALL_BODY: Final = 64 * 1024
@@ -58,9 +61,6 @@ MESSAGE_ENTRIES: Final = 500
 MESSAGE_SECONDS: Final = 0.1
 PING_SECONDS: Final = 15.0
 
-Decide = Callable[[Entry], Mapping[str, Any] | None]
-"""The decision of the bridge about an entry, as `detail` shows it; None if no bridge was in the way."""
-
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -69,6 +69,8 @@ _TYPES: Final = {
 }
 _MAX_FILE: Final = MIB
 _BEARER: Final = "Bearer "
+_LABEL_BYTES: Final = 4
+"""Random bytes of the host name. It is no secret."""
 _JSON: Final = [(b"content-type", b"application/json")]
 _STREAM: Final = [(b"content-type", b"text/event-stream; charset=utf-8")]
 
@@ -92,20 +94,28 @@ class Live(Protocol):
     def header(self) -> str | None:
         """The header with which a caller asks for a tenant."""
 
+    def example(self) -> str | None:
+        """A command that sends a request which the active map allows; None if there is none."""
+
     async def replay(self, entry: Entry, changes: Mapping[str, Any]) -> int:
         """Sends an entry again. Returns the number of the new entry."""
 
     def curl(self, entry: Entry) -> Signing | None:
         """How the command for an entry signs; None for a request without a signature."""
 
-    async def runs(self) -> Mapping[str, Any]:
-        """The environments, the maps, the queues and the streams."""
+    async def runs(self, log: str = "") -> Mapping[str, Any]:
+        """The environments, the maps, the queues and the streams.
+
+        Args:
+            log: the label of the environment whose last lines are shown, as in `orders/blue#1`; empty for none.
+        """
 
     def messages(self, queue: str, after: int) -> Mapping[str, Any]:
         """The messages of a queue. Nothing in it changes."""
 
-    def redrive(self, queue: str) -> int:
-        """Sends the messages of a dead-letter queue or a quarantine back. Returns their number."""
+    def redrive(self, queue: str) -> Mapping[str, Any]:
+        """Sends the messages of a dead-letter queue or a quarantine back. Returns how many were moved, how many are
+        left, and why."""
 
 
 class Inspector:
@@ -140,6 +150,7 @@ class Inspector:
         self._pause = pause
         self._ping = ping
         self._streams = 0
+        self._name = f"{secrets.token_hex(_LABEL_BYTES)}.localhost"
         self._port = 0
         self.token = secrets.token_urlsafe(32)
 
@@ -156,8 +167,9 @@ class Inspector:
     @property
     def url(self) -> str:
         """The URL for the browser, of an inspector that has started. Its token is in the fragment, which is never sent
-        over the network."""
-        return f"http://{HOST}:{self._port}/#token={self.token}"
+        over the network. Its host name is new at each start: browsers resolve all names of `.localhost` to this
+        machine (RFC 6761 §6.3)."""
+        return f"http://{self._name}:{self._port}/#token={self.token}"
 
     async def __call__(self, scope: Scope, receive: Receive, respond: Respond) -> None:
         request = _Request(scope, receive)
@@ -177,8 +189,12 @@ class Inspector:
             return
         if isinstance(answer, Mapping):
             await respond(200, _JSON, _json(answer))
-        else:
+            return
+        self._streams += 1  # nothing was awaited since `_stream` has checked the limit
+        try:
             await respond(200, _STREAM, answer)
+        finally:
+            self._streams -= 1
 
     # ---- who may ask ------------------------------------------------------------------------------------------------
 
@@ -198,7 +214,7 @@ class Inspector:
         given = request.headers("authorization")
         expected = f"{_BEARER}{self.token}".encode()
         if len(given) != 1 or not hmac.compare_digest(given[0].encode("latin-1"), expected):
-            what = "the token is missing or wrong"  # it is not said which
+            what = "the token is missing or wrong"  # the message does not say which of the two
             more = ((b"www-authenticate", b"Bearer"),)
             raise _Refused(401, f"Authorization: {what}. Fix: open the URL that the stack has printed", more)
 
@@ -237,54 +253,53 @@ class Inspector:
             "kept": self._timeline.max_entries,
             "identities": [] if live is None else live.identities,
             "header": None if live is None else live.header,
+            "example": None if live is None else live.example(),
         }
 
     async def _stream(self, request: _Request) -> AsyncGenerator[bytes, None]:
         after = request.number("after")
         if self._streams >= MAX_STREAMS:
             raise Refused(429, f"stream: {MAX_STREAMS} pages are open. Fix: close one")
-        # A change that this timeline has not had is that of an earlier stack.
+        # If `after` is larger than our last change, it comes from an earlier stack.
         return self._events(after if after <= self._timeline.change else 0)
 
     async def _events(self, after: int) -> AsyncGenerator[bytes, None]:
         """What is newer than a change, and then what comes."""
         timeline = self._timeline
-        self._streams += 1
-        try:
-            while True:
-                change, until = timeline.cleared
-                if change > after:
-                    after = change
-                    yield _event("cleared", {"change": change, "until": until})
-                entries, seen = timeline.since(after, MESSAGE_ENTRIES)
-                after = seen
-                if entries:
-                    yield _event("entries", {"change": seen, "entries": [entry.summary() for entry in entries]})
-                    await asyncio.sleep(self._pause)
-                    continue
-                try:
-                    await asyncio.wait_for(timeline.wait(after), self._ping)
-                except TimeoutError:
-                    yield _event("ping", {"change": after})
-        finally:
-            self._streams -= 1
+        while True:
+            change, until = timeline.cleared
+            if change > after:
+                after = change
+                yield _event("cleared", {"change": change, "until": until})
+            entries, seen = timeline.since(after, MESSAGE_ENTRIES)
+            after = seen
+            if entries:
+                yield _event("entries", {"change": seen, "entries": [entry.summary() for entry in entries]})
+                await asyncio.sleep(self._pause)
+                continue
+            try:
+                await asyncio.wait_for(timeline.wait(after), self._ping)
+            except TimeoutError:
+                yield _event("ping", {"change": after})
 
     async def _entry(self, _request: _Request, number: str) -> Mapping[str, Any]:
         from lattice_bridge.local.inspector.detail import detail  # here: see above
 
-        return detail(self._found(number), self._decide)
+        entry = self._found(number)
+        found = detail(entry, self._decide)
+        if self._live is not None and (came_in := found["came_in"]) and came_in["kind"] == "record":
+            from lattice_bridge.local.inspector.replay import editable
+
+            came_in["edit"] = editable(entry)
+        return found
 
     async def _copy(self, request: _Request, number: str) -> Mapping[str, Any]:
         from lattice_bridge.local.inspector import copies  # here: see above
 
-        entry, form = self._found(number), request.parameter("as")
-        live = self._live
-        return copies.copied(
-            entry,
-            form,
-            "http://127.0.0.1:8080" if live is None else live.front,
-            None if live is None else live.curl(entry),
-        )
+        entry, form, live = self._found(number), request.parameter("as"), self._live
+        front, signing = ("http://127.0.0.1:8080", None) if live is None else (live.front, live.curl(entry))
+        # To mask a large content takes a second. The stack serves requests meanwhile.
+        return await asyncio.to_thread(copies.copied, entry, form, front, signing)
 
     async def _clear(self, request: _Request) -> Mapping[str, Any]:
         await request.body(MAX_SMALL_BODY)
@@ -298,15 +313,15 @@ class Inspector:
             raise Refused(400, "n: the number of an entry is missing. Fix: write the entry's n")
         return {"n": await live.replay(self._found(str(number)), changes)}
 
-    async def _runs(self, _request: _Request) -> Mapping[str, Any]:
-        return await self._running().runs()
+    async def _runs(self, request: _Request) -> Mapping[str, Any]:
+        return await self._running().runs(request.parameter("log"))
 
     async def _messages(self, request: _Request, queue: str) -> Mapping[str, Any]:
         return self._running().messages(unquote(queue), request.number("after"))
 
     async def _redrive(self, request: _Request, queue: str) -> Mapping[str, Any]:
         await request.body(MAX_SMALL_BODY)
-        return {"moved": self._running().redrive(unquote(queue))}
+        return self._running().redrive(unquote(queue))
 
     def _running(self) -> Live:
         if self._live is None:

@@ -13,7 +13,7 @@ import pytest
 from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.local.front.exchange.http_message import HttpRequest
 from lattice_bridge.local.front.exchange.identities import Identity
-from lattice_bridge.local.inspector.copies import Signing, copied, shell
+from lattice_bridge.local.inspector.copies import MAX_MASKED, Signing, copied, shell
 from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn, Invoked, RecordIn
 from lattice_bridge.local.web.admission import Refused
 from tests.support.commands import read
@@ -49,7 +49,7 @@ def test_command_has_the_request_and_its_signer() -> None:
         *("curl", "--aws-sigv4", "aws:amz:us-east-1:vpc-lattice-svcs", "--user", "LOCALBLUEAPI:blueapi"),
         *("-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD", "-H", "x-amz-security-token: session=till-7"),
         *("-X", "PUT", "-H", "host: shop", "-H", "X-Tenant-Id: blue"),
-        *("--data-binary", '{"n": 1}', "-g", f"{FRONT}/a[1]?b=c d"),
+        *("--data-raw", '{"n": 1}', "-g", f"{FRONT}/a[1]?b=c d"),
     ]
 
 
@@ -76,8 +76,10 @@ def test_no_copy_has_a_credential(form: str) -> None:
     answer = json.dumps({"statusCode": 200, "headers": {"set-cookie": "a=s3cret-s3cret"}, "body": TOKEN}).encode()
     invoked = Invoked("Bridge", "id", event, 1.0, answer=answer)
     entry = entry_of(HttpRequest("POST", f"/a?token={TOKEN}", headers, body), invocations=[invoked])
+    entry.path = f"/a/{TOKEN[:30]}.{TOKEN}"
     text = json.dumps(copied(entry, form, FRONT), ensure_ascii=False)
     assert "••••" in text
+    assert TOKEN[:12].lower() not in text, "nor has the name of its file"
     for secret in (TOKEN, TOKEN[:30], "k3y-of-a-person", "hunter2", "s3cret"):
         assert secret not in text
 
@@ -95,16 +97,21 @@ def test_shell_reads_hostile_values_as_they_are(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, check=True)
     words = done.stdout.decode().split("\0")
     assert words[:-1] == [
-        *("-X", "P$(touch owned)", "-H", "host: shop", "-H", f"x-a: {HOSTILE}", "--data-binary", HOSTILE),
+        *("-X", "P$(touch owned)", "-H", "host: shop", "-H", f"x-a: {HOSTILE}", "--data-raw", HOSTILE),
         f"{FRONT}{target}",
     ]
     assert list(tmp_path.iterdir()) == []
 
 
-def test_body_that_begins_with_an_at_sign_names_no_file() -> None:
-    """Trap G5: curl reads the file after it."""
-    words = curl(HttpRequest("POST", "/", [("host", "shop")], b"@/etc/passwd"))
-    assert words[words.index("--data-binary") + 1] == " @/etc/passwd"
+@pytest.mark.parametrize("body", [b"@/etc/hostname", b"@/etc/hostname\xff", b"@\r\na\n"])
+def test_body_that_begins_with_an_at_sign_names_no_file(body: bytes, tmp_path: Path) -> None:
+    """Trap G5: with its other options, curl reads the file after it. It also sends each line break."""
+    text = copied(entry_of(HttpRequest("POST", "/", [("host", "shop")], body)), "curl", "http://127.0.0.1:1")["text"]
+    assert " --data-raw " in text
+    sent = tmp_path / "words"
+    script = f'curl() {{ printf %s "${{@: -2:1}}" > {sent}; }}\n{text}'
+    subprocess.run(["bash", "-c", script], check=True)
+    assert sent.read_bytes() == body
 
 
 def test_binary_body_is_a_word_with_escapes() -> None:
@@ -113,6 +120,37 @@ def test_binary_body_is_a_word_with_escapes() -> None:
     assert r"$'\xff\x27\x80'" in text
     with pytest.raises(Refused, match="binary"):
         copied(entry_of(HttpRequest("POST", "/", [("host", "shop")], b"\xff\0")), "curl", FRONT)
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "words"),
+    [
+        ("GET", "/a/../b", ["--path-as-is", f"{FRONT}/a/../b"]),
+        ("GET", "/./a", ["--path-as-is", f"{FRONT}/./a"]),
+        ("OPTIONS", "*", ["--request-target", "*", f"{FRONT}/"]),
+        ("GET", "/a", ["host: shop", f"{FRONT}/a"]),
+    ],
+)
+def test_command_sends_the_target_as_it_was(method: str, target: str, words: list[str]) -> None:
+    assert curl(HttpRequest(method, target, [("host", "shop")]))[-len(words) :] == words
+
+
+@pytest.mark.parametrize("form", ["curl", "event", "fixture"])
+def test_large_content_is_not_copied(form: str) -> None:
+    """Trap G7: it takes seconds to mask it."""
+    large = b'{"a": "%s"}' % (b"b" * MAX_MASKED)
+    event = b"{}" if form == "fixture" else large
+    invoked = Invoked("Bridge", "id", event, 1.0, answer=large)
+    entry = entry_of(HttpRequest("POST", "/", [("host", "shop")], large), invocations=[invoked])
+    with pytest.raises(Refused, match="over 1 MiB") as refused:
+        copied(entry, form, FRONT)
+    assert refused.value.status == 409
+
+
+@pytest.mark.parametrize("form", ["curl", "event", "fixture"])
+def test_log_line_cannot_be_copied(form: str) -> None:
+    with pytest.raises(Refused, match="a log line does not contain the request"):
+        copied(Entry("lattice", "", "/", "id", 1.0, 3, content=Content(line={})), form, FRONT)
 
 
 def test_event_is_one_that_explain_reads(tmp_path: Path) -> None:

@@ -233,6 +233,13 @@ def test_token_was_valid_when_the_event_was_recorded(tmp_path: Path) -> None:
     assert decided(read, shown)["documents"][0]["verified_by"] == ["a token of corp"]
 
 
+def test_time_beyond_the_calendar_is_not_that_of_an_event() -> None:
+    """Trap G2: another person may have written the file, and the command prints the period."""
+    event = v2(role("blue-api"))
+    event["requestContext"]["timeEpoch"] = "9" * 18
+    assert [entry.at for entry in entries(without_map().of_text(json.dumps(event)))] == [NOW]
+
+
 def test_each_record_of_an_event_is_an_entry(tmp_path: Path) -> None:
     records = [
         {**sqs_record(queue=ORDERS, sender=f"{SHOP}:i-1", attributes={"tenant": name}), "messageId": f"m-{name}"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -109,7 +110,7 @@ def test_caller_is_short(fields: dict[str, Any], key: str | None, caller: str | 
     assert entry(fields, callerKey=key).caller == caller
 
 
-HOSTILE = ({"a": 1}, ["x"], 1e999, float("nan"), True, None, "x" * 100_000, "\x1b[2J", "\ud800")
+HOSTILE = ({"a": 1}, ["x"], 10**400, -(10**400), 1e999, float("nan"), True, None, "x" * 100_000, "\x1b[2J", "\ud800")
 
 
 @pytest.mark.parametrize("value", HOSTILE)
@@ -145,6 +146,14 @@ def test_time_that_is_none_is_not_guessed() -> None:
         None,
     ]
     assert entry(REQUEST, timestamp="yesterday").at == 0
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00"])
+def test_time_is_one_that_utc_has(text: str) -> None:
+    """Trap G2: an offset moves it beyond the years of a calendar."""
+    found = seconds(text)
+    assert found is not None
+    assert datetime.fromtimestamp(found, UTC).year in (1, 9999)
 
 
 def test_caller_that_is_no_arn_stays_as_it_is() -> None:

@@ -19,7 +19,7 @@ from lattice_bridge.local.aws.stream import Stream
 from lattice_bridge.local.environments.environment import Environment
 from lattice_bridge.local.inspector import runs
 from lattice_bridge.local.inspector.log_tails import LOG_LINES, LogTails
-from lattice_bridge.local.inspector.runs import QueueView
+from lattice_bridge.local.inspector.runs import _OF_NO_QUEUE, QueueView
 from lattice_bridge.local.plan.model import Function
 from lattice_bridge.local.web.admission import Refused
 from lattice_bridge.quarantine import ATTRIBUTE
@@ -52,7 +52,7 @@ class Running:
 
 
 def shown(running: Running, tails: LogTails) -> dict[str, Any]:
-    (found,) = runs.environments([running], tails, 17.0)  # type: ignore[list-item] # see Running
+    (found,) = runs.environments([running], tails, running.label, 17.0)  # type: ignore[list-item] # see Running
     return found
 
 
@@ -101,6 +101,17 @@ def test_log_has_the_last_lines_of_this_environment_only() -> None:
     assert shown(Running(began=68), tails)["log"] == ["line 68", "line 69"]
 
 
+def test_only_the_log_that_is_open_is_shown() -> None:
+    """The page asks every second: to mask the lines of 64 environments would keep the stack waiting."""
+    tails = LogTails(lambda: 20.0)
+    for label in ("orders/blue#1", "orders/green#1"):
+        tails.function_output(label, f"a line of {label}")
+    found: Any = [Running(), Running(tenant="green", label="orders/green#1")]
+    assert [one["log"] for one in runs.environments(found, tails, "", 17.0)] == [[], []]
+    of_green = runs.environments(found, tails, "orders/green#1", 17.0)
+    assert [one["log"] for one in of_green] == [[], ["a line of orders/green#1"]]
+
+
 def test_log_lines_are_short_and_without_credentials() -> None:
     """Trap G2."""
     tails = LogTails(lambda: 20.0)
@@ -116,11 +127,12 @@ def test_log_lines_are_short_and_without_credentials() -> None:
 
 def test_map_has_its_rules_in_the_order_of_the_file(tmp_path: Path) -> None:
     configuration = configured(tmp_path, BACKEND + MAP + USERS)
-    (found,) = runs.maps([configuration], 5.0, ["bridge.toml:1: broken\x1b[2J"])
+    refused = {"Bridge": ["bridge.toml:1: broken\x1b[2J"], "Other": ["bridge.toml:1: of another map"]}
+    (found,) = runs.maps([configuration], 5.0, refused)
     assert configuration.settings is not None
     assert found["sha256"] == configuration.settings.tenant_map.sha256
     assert (found["function"], found["file"], found["loaded_at"]) == ("Bridge", str(tmp_path / "bridge.toml"), 5.0)
-    assert found["faults"] == [r"bridge.toml:1: broken\x1b[2J"]
+    assert (found["faults"], found["refused"]) == ([], [r"bridge.toml:1: broken\x1b[2J"])
     assert found["tenants"][-1] == {"id": "old", "state": "suspended"}
     rules = {rule["id"]: rule for rule in found["rules"]}
     assert list(rules) == ["blue-api", "support", "edge", "leaver", "leaked", "users"]
@@ -139,14 +151,15 @@ def test_map_has_its_rules_in_the_order_of_the_file(tmp_path: Path) -> None:
 
 def test_large_map_is_shown_in_part(tmp_path: Path) -> None:
     tenants = "".join(f"t{number} = {{}}\n" for number in range(runs.MAX_TENANTS + 5))
-    (found,) = runs.maps([configured(tmp_path, f"{BACKEND}[tenants]\n{tenants}{OPEN}")], 0.0, ())
+    (found,) = runs.maps([configured(tmp_path, f"{BACKEND}[tenants]\n{tenants}{OPEN}")], 0.0, {})
     assert (len(found["tenants"]), found["left_out"]) == (runs.MAX_TENANTS, 5)
 
 
 def test_map_that_does_not_load_shows_its_faults(tmp_path: Path) -> None:
     configuration = replace(configured(tmp_path, BACKEND + MAP), settings=None, faults=("bridge.toml: broken",))
-    (found,) = runs.maps([configuration], 0.0, ())
+    (found,) = runs.maps([configuration], 0.0, {})
     assert (found["rules"], found["tenants"], found["faults"]) == ([], [], ["bridge.toml: broken"])
+    assert found["refused"] == [], "no older map is active"
 
 
 # ---- queues ---------------------------------------------------------------------------------------------------------
@@ -160,7 +173,7 @@ class Stored:
         end, make = (".fifo", self.virtual.fifo) if fifo else ("", self.virtual.standard)
         self.dead, self.quarantine = make(f"dead{end}"), make(f"quarantine{end}")
         self.orders = make(f"orders{end}", RedrivePolicy=redrive(self.dead, 1))
-        self.view = QueueView(self.virtual.queues, lambda: frozenset({self.quarantine.arn}))
+        self.view = QueueView(self.virtual.queues, lambda: {self.quarantine.arn: frozenset({self.orders.arn})})
 
     def fail(self, *bodies: str) -> None:
         """Sends messages, and receives them until they are in the dead-letter queue."""
@@ -226,7 +239,7 @@ def test_attribute_that_is_not_the_bridges_own_gives_no_reason(note: str) -> Non
     stored = Stored()
     copied(stored.quarantine, "a", note)
     assert stored.view.messages("quarantine", 0)["messages"][0]["reason"] is None
-    assert stored.view.redrive("quarantine") == 0
+    assert stored.view.redrive("quarantine") == {"moved": 0, "left": 1, "why": _OF_NO_QUEUE}
 
 
 @pytest.mark.parametrize("fifo", [False, True])
@@ -234,9 +247,9 @@ def test_dead_letters_are_sent_back(fifo: bool) -> None:
     stored = Stored(fifo=fifo)
     stored.fail("a", "b")
     assert stored.dead.counts().visible == 2
-    assert stored.view.redrive(stored.dead.name) == 2
+    assert stored.view.redrive(stored.dead.name) == {"moved": 2, "left": 0, "why": None}
     assert [one["body"]["text"] for one in stored.view.messages(stored.orders.name, 0)["messages"]] == ["a", "b"]
-    assert stored.view.redrive(stored.dead.name) == 0
+    assert stored.view.redrive(stored.dead.name)["moved"] == 0
 
 
 @pytest.mark.parametrize("fifo", [False, True])
@@ -247,12 +260,30 @@ def test_quarantine_is_sent_back_to_the_queues_that_it_names(fifo: bool) -> None
     copied(stored.quarantine, "a", {"source": stored.orders.arn, "hops": 1}, **group)
     copied(stored.quarantine, "of a stream", {"source": "arn:aws:kinesis:eu-west-1:1:stream/clicks"}, **group)
     copied(stored.quarantine, "of itself", {"source": stored.quarantine.arn}, **group)
-    assert stored.view.redrive(stored.quarantine.name) == 1
+    other = stored.virtual.fifo("other.fifo") if fifo else stored.virtual.standard("other")
+    copied(stored.quarantine, "of another queue", {"source": other.arn}, **group)
+    assert stored.view.redrive(stored.quarantine.name) == {"moved": 1, "left": 3, "why": _OF_NO_QUEUE}
+    assert other.counts().visible == 0, "the map sends none of its records here, so the bridge did not write this"
     (back,) = stored.orders.receive()
     assert (back.body, back.attributes.get("MessageGroupId")) == ("a", group.get("group"))
     assert json.loads(str(back.sender_attributes[ATTRIBUTE].value))["hops"] == 1
     left = [one["body"]["text"] for one in stored.view.messages(stored.quarantine.name, 0)["messages"]]
-    assert left == ["of a stream", "of itself"]
+    assert left == ["of a stream", "of itself", "of another queue"]
+
+
+def test_messages_that_cannot_move_yet_are_counted() -> None:
+    stored = Stored()
+    copied(stored.quarantine, "a", {"source": stored.orders.arn})
+    stored.quarantine.receive()
+    found = stored.view.redrive("quarantine")
+    assert found == {"moved": 0, "left": 1, "why": "Messages that are in flight or delayed stay."}
+
+
+def test_attribute_of_ours_means_nothing_in_another_queue() -> None:
+    """Any sender can write it."""
+    stored = Stored()
+    copied(stored.orders, "a", {"source": stored.orders.arn, "reason": "tenant_unknown"})
+    assert stored.view.messages("orders", 0)["messages"][0]["reason"] is None
 
 
 def test_other_queue_has_no_redrive() -> None:
@@ -261,8 +292,9 @@ def test_other_queue_has_no_redrive() -> None:
         stored.view.redrive("orders")
     assert refused.value.status == 409
     send(stored.dead, "sent here by a person")
-    with pytest.raises(Refused, match="a message was sent here directly"):
-        stored.view.redrive("dead")
+    found = stored.view.redrive("dead")
+    assert (found["moved"], found["left"]) == (0, 1)
+    assert "sent here directly" in found["why"]
     with pytest.raises(Refused, match="there are dead, orders, quarantine") as refused:
         stored.view.messages("none", 0)
     assert refused.value.status == 404
@@ -270,7 +302,8 @@ def test_other_queue_has_no_redrive() -> None:
 
 def test_quarantines_are_those_of_the_active_maps(tmp_path: Path) -> None:
     found = runs.quarantines_of([configured(tmp_path, QUEUES)])
-    assert found == {"arn:aws:sqs:eu-west-1:111122223333:orders-quarantine"}
+    name = "arn:aws:sqs:eu-west-1:111122223333:orders"
+    assert found == {f"{name}-quarantine": frozenset({name})}
 
 
 # ---- streams --------------------------------------------------------------------------------------------------------
@@ -282,14 +315,18 @@ def test_shard_is_as_far_behind_as_its_slowest_mapping() -> None:
     numbers = [clicks.put("k", b"data").record.number for _ in range(5)]
     (shard,) = clicks.shards()
     views: list[Stream] = [clicks, TableStream(TABLE, "KEYS_ONLY", [], lambda: None, lambda: 0.0, lambda: 100.0)]
-    found = runs.streams(views, lambda arn: [{shard.id: numbers[4]}, {shard.id: numbers[1]}] if arn != TABLE else [])
+    found = runs.streams(
+        views, lambda arn: [{shard.id: numbers[4]}, {shard.id: numbers[1]}] if arn != TABLE else [], 130.0
+    )
     assert found[0] == {
         "name": "clicks",
         "service": "kinesis",
-        "shards": [{"id": shard.id, "records": 5, "behind": 3}],
+        "shards": [{"id": shard.id, "records": 5, "behind": 3, "oldest": 30.0}],
     }
     assert (found[1]["name"], found[1]["service"]) == ("orders", "dynamodb")
-    assert [(one["records"], one["behind"]) for one in found[1]["shards"]] == [(0, None)]
+    assert [(one["records"], one["behind"], one["oldest"]) for one in found[1]["shards"]] == [(0, None, None)]
+    (all_done,) = runs.streams([clicks], lambda _arn: [{shard.id: numbers[4]}], 130.0)
+    assert (all_done["shards"][0]["behind"], all_done["shards"][0]["oldest"]) == (0, None)
 
 
 def test_records_of_a_table_are_counted() -> None:

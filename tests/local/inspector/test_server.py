@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import http.client
 import json
+import re
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from lattice_bridge.local.front.exchange.http_message import HttpRequest
 from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn
 from lattice_bridge.local.inspector.server import HEADERS, MAX_SMALL_BODY, MAX_STREAMS, Inspector
 from lattice_bridge.local.inspector.timeline import Timeline
-from lattice_bridge.local.web.admission import Refused
+from lattice_bridge.local.web.admission import Address, Refused
+from lattice_bridge.local.web.server import ADDRESS
 
 Found = TypeVar("Found")
 HOSTILE = "/<script>alert(1)</script>\x1b[2J\u202e"
@@ -43,16 +45,19 @@ class Live:
 
     def curl(self, _entry: Entry) -> None: ...
 
-    async def runs(self) -> Mapping[str, Any]:
-        return {"queues": []}
+    def example(self) -> str:
+        return "curl http://127.0.0.1:8080/"
+
+    async def runs(self, log: str = "") -> Mapping[str, Any]:
+        return {"queues": [], "log": log}
 
     def messages(self, queue: str, after: int) -> Mapping[str, Any]:
         if queue != "orders/x.fifo":
             raise Refused(404, f"{queue}: no such queue. Fix: use orders/x.fifo")
         return {"messages": [], "more": bool(after)}
 
-    def redrive(self, _queue: str) -> int:
-        return 3
+    def redrive(self, _queue: str) -> Mapping[str, Any]:
+        return {"moved": 3, "left": 0, "why": None}
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,20 @@ def test_token_is_new_at_each_start_and_only_in_the_fragment(served: Served) -> 
     other = Inspector(served.timeline, lambda _entry: None, "template.yaml")
     assert other.token != served.inspector.token
     assert len(other.token) == 43
-    assert served.inspector.url == f"http://127.0.0.1:{served.port}/#token={served.inspector.token}"
+    assert served.inspector.url.endswith(f":{served.port}/#token={served.inspector.token}")
+
+
+def test_each_start_has_an_origin_of_its_own(served: Served) -> None:
+    """Trap G2: a service worker that another server has left at this port would get the page, and read its token."""
+    other = Inspector(served.timeline, lambda _entry: None, "template.yaml")
+    name = re.fullmatch(r"http://([0-9a-f]{8}\.localhost):[0-9]+/#.*", served.inspector.url)
+    assert name is not None
+    assert f"//{name[1]}:" not in other.url
+    host = f"{name[1]}:{served.port}"
+    assert served.ask("GET", "/", {"host": host, "authorization": ""}).status == 200
+    assert served.ask("GET", "/api/state", {"host": host, "origin": f"http://{host}"}).status == 200
+    another = f"http://00000000.localhost:{served.port}"
+    assert served.ask("GET", "/api/state", {"host": host, "origin": another}).status == 403
 
 
 OWN = "http://127.0.0.1:{port}"
@@ -221,8 +239,8 @@ def test_only_its_own_page_uses_the_api(
         ("GET", "/none", {}, 404),
         ("DELETE", "/", {}, 405),
         ("GET", "/api/state", {"host": "evil.example"}, 403),
-        ("GET", "/api/state", {"x-long": "a" * 40_000}, 431),
-        ("GET", "/" + "a" * 40_000, {}, 414),
+        ("GET", "/api/state", {"x-long": "a" * 80_000}, 431),
+        ("GET", "/" + "a" * 80_000, {}, 414),
         ("GET", "*", {}, 400),
     ],
 )
@@ -253,9 +271,9 @@ def test_preflight_is_refused(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    "head", [b"".join(b"x-%d: 1\r\n" % number for number in range(10_000)), b"a:\r\n" * 10_000], ids=["small", "empty"]
+    "head", [b"".join(b"x-%d: 1\r\n" % number for number in range(10_000)), b"a:\r\n" * 40_000], ids=["small", "empty"]
 )
-def test_ten_thousand_headers_are_refused(served: Served, head: bytes) -> None:
+def test_thousands_of_headers_are_refused(served: Served, head: bytes) -> None:
     """Trap G2."""
 
     async def ask() -> bytes:
@@ -335,7 +353,13 @@ def test_state_of_a_stack(served: Served) -> None:
         "kept": 10_000,
         "identities": [{"name": "blue-api", "access_key": "LOCALBLUEAPI"}],
         "header": "x-tenant-id",
+        "example": "curl http://127.0.0.1:8080/",
     }
+
+
+def test_cookies_of_other_ports_do_not_keep_the_page_out(served: Served) -> None:
+    """A browser sends the cookies of a host to each of its ports."""
+    assert served.ask("GET", "/", {"cookie": "; ".join(f"c{n}={'a' * 4000}" for n in range(12))}).status == 200
 
 
 def test_file_is_only_read() -> None:
@@ -367,9 +391,10 @@ def test_replay_and_queues_reach_the_stack(served: Served) -> None:
     changes = {"n": number, "method": "PUT", "headers": [["a", None]]}
     assert served.json("POST", "/api/replay", changes) == {"n": 7}
     assert served.live.replayed[-1] == (number, changes)
-    assert served.json("GET", "/api/runs") == {"queues": []}
+    assert served.json("GET", "/api/runs") == {"queues": [], "log": ""}
+    assert served.json("GET", "/api/runs?log=orders%2Fblue%231") == {"queues": [], "log": "orders/blue#1"}
     assert served.json("GET", "/api/queues/orders%2Fx.fifo/messages?after=4") == {"messages": [], "more": True}
-    assert served.json("POST", "/api/queues/orders/redrive") == {"moved": 3}
+    assert served.json("POST", "/api/queues/orders/redrive") == {"moved": 3, "left": 0, "why": None}
     assert served.ask("GET", "/api/queues/orders%2Fx.fifo/messages?after=-1").status == 400
 
 
@@ -465,3 +490,34 @@ def test_streams_have_a_limit_and_end_with_their_pages(served: Served) -> None:
         stream.close()
     statuses = (served.ask("GET", "/api/stream").status for _ in range(1000))
     assert 200 in statuses, "the next ping finds that the reader has gone"
+
+
+def test_stream_counts_before_its_first_message() -> None:
+    """Its limit is checked and counted at once: none is open twice while a slow reader has not read yet."""
+
+    async def run() -> list[int]:
+        inspector = Inspector(Timeline(), lambda _entry: None, "template.yaml")
+        statuses, never = list[int](), asyncio.Event()
+        address = Address("/api/stream", "localhost", "localhost")
+        headers = [(b"authorization", f"Bearer {inspector.token}".encode())]
+        scope = {"type": "http", "method": "GET", ADDRESS: address, "headers": headers}
+
+        async def respond(status: int, _headers: object, _body: object) -> None:
+            statuses.append(status)
+            await never.wait()
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request"}
+
+        asked = [asyncio.create_task(inspector(scope, receive, respond)) for _ in range(MAX_STREAMS + 1)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+        asked = [asyncio.create_task(inspector(scope, receive, respond))]
+        await asyncio.sleep(0)
+        asked[0].cancel()
+        return statuses
+
+    assert asyncio.run(run()) == [*[200] * MAX_STREAMS, 429, 200]

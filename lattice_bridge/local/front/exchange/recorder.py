@@ -102,9 +102,8 @@ class Recorder:
         _logger.warning("recording into %s ends: %s. Fix: start again with another folder", self._folder, reason)
 
     def _write_new(self, about: str, event: bytes, expected: bytes) -> None:
-        slug = re.sub(r"[^a-z0-9]+", "-", about.lower())[:_LONGEST_PATH].strip("-")
         while True:
-            name = f"{self._next:04}-{slug}"
+            name = file_name(self._next, about)
             self._next += 1
             try:
                 _write(self._folder / f"{name}.json", event)
@@ -112,6 +111,16 @@ class Recorder:
                 continue
             _write(self._folder / f"{name}.expected.json", expected)
             return
+
+
+def file_name(number: int, about: str) -> str:
+    """The name of a request's files, without their ends.
+
+    >>> file_name(7, "GET /orders/17")
+    '0007-get-orders-17'
+    """
+    slug = re.sub(r"[^a-z0-9]+", "-", about.lower())[:_LONGEST_PATH].strip("-")
+    return f"{number:04}-{slug}"
 
 
 def _write(path: Path, content: bytes) -> None:
