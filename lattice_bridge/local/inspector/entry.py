@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
@@ -16,12 +17,17 @@ from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpRe
 Way = Literal["lattice", "api", "load_balancer", "function_url", "queue", "stream", "table", "bus", "async", "invoke"]
 """How it came in."""
 State = Literal["running", "ended"]
+Role = Literal["authorizer", "target", "behind"]
+"""Whether an invocation decides that a request may come in, is that of the way in, or is one that a function has
+asked for."""
 Outcome = Literal["ok", "refused", "failed", "quarantined", "fixed"]
 
 OVERHEAD: Final = 2048
 """Bytes of memory that an entry's content takes beside its bytes, and so does each of its invocations."""
 _PAIR: Final = 120
 """Bytes of memory that a header takes beside its characters."""
+LONGEST: Final = 1024
+"""Characters of a text of an entry that stay when its content is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +35,18 @@ class HttpIn:
     """A request of HTTP, as it came in.
 
     Attributes:
-        request: as it arrived; its body is empty if the front has refused it before it was read.
+        request: as it arrived.
         version: of HTTP, as in `1.1`.
         access_key: that its signature names; None if it is not signed. The front may have refused the signature.
         principal: the caller whose signature was verified.
+        body_read: its body was read. If not, the front has refused it before, and the body of `request` is empty.
     """
 
     request: HttpRequest
     version: str = "1.1"
     access_key: str | None = None
     principal: str | None = None
+    body_read: bool = True
 
     @property
     def size(self) -> int:
@@ -114,6 +122,8 @@ class Invoked:
         took_ms: from its beginning to its end, with the wait for an environment and its start.
         log: lines that the environment has printed meanwhile.
         shared_by: entries that refer to this invocation, as the records of a batch do.
+        role: what it is for.
+        is_bridge: its function is a bridge, or the map as an authorizer.
     """
 
     function: str
@@ -130,11 +140,13 @@ class Invoked:
     took_ms: float | None = None
     log: list[str] = field(default_factory=list)
     shared_by: int = 1
+    role: Role = "target"
+    is_bridge: bool = False
 
     @property
     def size(self) -> int:
         """The share of one entry in the bytes."""
-        own = len(self.payload) + len(self.answer or b"") + sum(map(len, self.log)) + 64 * len(self.log)
+        own = len(self.payload) + len(self.answer or b"") + sum(map(_memory, self.log)) + len(self.error or "")
         return OVERHEAD + own // self.shared_by
 
 
@@ -173,21 +185,44 @@ class Content:
 
     @property
     def built_event(self) -> bytes | None:
-        """The event that the platform has built; None if it did not come to that."""
+        """The event that the platform has built for the target; None if it did not come to that."""
         if self.event is not None:
             return self.event
-        return self.invocations[0].payload if self.invocations else None
+        target = next((one for one in self.invocations if one.role == "target"), None)
+        found = target or next(iter(self.invocations), None)
+        return None if found is None else found.payload
+
+    @property
+    def decider(self) -> Invoked | None:
+        """The invocation whose map has decided: the bridge, or else the authorizer. None if neither is a bridge."""
+        return next((one for one in reversed(self.invocations) if one.is_bridge), None)
+
+    @property
+    def backend(self) -> Invoked | None:
+        """What the target has invoked first, without the tries that Lambda has refused; None for nothing."""
+        found = None
+        for one in reversed(self.invocations):
+            if one.role != "behind":
+                break
+            if found is None or one.answer is not None or one.error is None:
+                found = one
+        return found
 
     @property
     def size(self) -> int:
         """Bytes of memory, or slightly more."""
-        size = OVERHEAD + sum(one.size for one in self.invocations)
+        size = OVERHEAD + sum(one.size for one in self.invocations) + len(self.text or "")
+        if self.line is not None:
+            size += sum(_PAIR + len(value) for value in self.line.values() if isinstance(value, str))
+            size += _PAIR * sum(len(value) for value in self.line.values() if isinstance(value, list | dict))
         if self.came_in is not None:
             size += self.came_in.size
         if self.event is not None:
             size += len(self.event)
         if isinstance(self.reply, HttpResponse):
             size += len(self.reply.body) + _size_of(self.reply.headers)
+        elif self.reply is not None:
+            size += len(self.reply.text)
         return size
 
 
@@ -237,15 +272,37 @@ class Entry:
     content: Content | None = field(default=None, repr=False)
     configuration: BridgeConfiguration | None = field(default=None, repr=False)
 
+    def bound(self) -> None:
+        """Cuts its texts: they stay when the content is dropped. The whole ones are in the content."""
+        for name in _TEXTS:
+            text = getattr(self, name)
+            if text is not None and len(text) > LONGEST:
+                setattr(self, name, f"{text[:LONGEST]}…")
+
     def summary(self) -> dict[str, Any]:
-        """The entry as a JSON object, without its content."""
-        return {name: getattr(self, name) for name in _SUMMARY}
+        """The entry as a JSON object, without its content and without credentials."""
+        found = {name: getattr(self, name) for name in _SUMMARY}
+        return found | {name: _without_credentials(found[name]) for name in _TEXTS if found[name]}
 
 
 _SUMMARY: Final = (
     *("n", "at", "way", "source", "method", "path", "id", "caller", "tenant", "state", "outcome", "status", "reason"),
     *("ms", "cold", "function", "replay_of"),
 )
+_TEXTS: Final = ("source", "method", "path", "id", "caller", "tenant", "reason", "function")
+"""Those of its values that a caller, a sender or a function may have chosen."""
+
+
+@lru_cache(1024)
+def _without_credentials(text: str) -> str:
+    from lattice_bridge.local.inspector.mask import masked_text  # here: the start of a stack needs none of it
+
+    return masked_text(text).text
+
+
+def _memory(text: str) -> int:
+    """Bytes of memory that a line takes. A character above U+00FF makes each of its line two or four bytes."""
+    return 64 + len(text) * (1 if text.isascii() else 4)
 
 
 def _size_of(pairs: Pairs | Sequence[tuple[str, str]]) -> int:
