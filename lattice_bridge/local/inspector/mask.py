@@ -60,6 +60,8 @@ _VALUE: Final = re.compile(
 """Credentials by their looks, in any text."""
 _FIELD: Final = re.compile(r"(?<![\w.%\[\]-])(?P<name>[\w.%\[\]-]{2,}+)(?P<mark>[ \t]*+[=:][ \t]*+)")
 """The name in `name=value`, `name = value` and `name: value`, in any text."""
+_NO_FIELD: Final = re.compile(r"(?:(?<=[0-9]{12}:)secret|jwt):(?!\s)")
+"""Beginnings of names that are public: the ARN of a secret, and a caller with a token in the bridge's log lines."""
 _FIELD_VALUE: Final = re.compile(
     r"\\*+\"(?P<double>(?:[^\"\\]|\\.)*+)|'(?P<single>(?:[^'\\]|\\.)*+)|(?P<word>[^&\s]++)", re.S
 )
@@ -230,7 +232,7 @@ def _fields(text: str) -> Iterator[tuple[int, int]]:
     while (field := _FIELD.search(text, at)) is not None:
         at = field.end()
         name, is_pair = unquote_plus(field["name"]), field["mark"] == "="
-        if not (_is_of_a_form(name) if is_pair else is_credential(name)):
+        if not (_is_of_a_form(name) if is_pair else is_credential(name)) or _NO_FIELD.match(text, field.start()):
             continue
         if text[at : at + 1] in _BRACKETS:
             spans, at = _nested(text, at)
