@@ -42,13 +42,15 @@ def detail(entry: Entry, decide: Decide) -> dict[str, Any]:
     }
     if content is None:
         return shown
-    event, room = content.built_event, _Room()
+    event, decider, room = content.built_event, _decider(entry, content), _Room()
     return shown | {
         "came_in": _came_in(content, room),
         "event": None if event is None else room.body(event),
         "decision": _masked(decide(entry)),
         "reply": _reply(content, entry, room),
-        "invocations": [_invocation(one, entry, room) for one in content.invocations],
+        "invocations": [
+            _invocation(one, entry, room, is_bridge=one.is_bridge or one is decider) for one in content.invocations
+        ],
         "steps": steps(entry),
         "text": _masked(content.text),
     }
@@ -128,9 +130,10 @@ def _identity(found: HttpIn) -> dict[str, str | None] | None:
     return None if key is None else {"access_key": key, "principal": None}
 
 
-def _invocation(one: Invoked, entry: Entry, room: _Room) -> dict[str, Any]:
+def _invocation(one: Invoked, entry: Entry, room: _Room, *, is_bridge: bool) -> dict[str, Any]:
     return {
         "role": one.role,
+        "is_bridge": is_bridge,
         "function": _masked(one.function),
         "tenant": _masked(one.tenant),
         "payload": room.body(one.payload),

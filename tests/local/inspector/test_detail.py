@@ -67,7 +67,10 @@ def test_invocations_have_their_roles() -> None:
     for one in (asked, target):
         one.ms = one.took_ms = 1.0
     found = detail(entry(Content(invocations=[asked, target], line=LINE)), lambda _: None)
-    assert [one["role"] for one in found["invocations"]] == ["authorizer", "target"]
+    assert [(one["role"], one["is_bridge"]) for one in found["invocations"]] == [
+        ("authorizer", True),
+        ("target", False),
+    ]
     assert [step["name"] for step in found["steps"]] == ["a", "bridge: parse", "bridge: decide", "bridge: invoke", "b"]
 
 
@@ -134,6 +137,8 @@ def test_steps_are_nested_by_time_with_the_cold_start_before_its_function() -> N
         ("cold start", 6.0, 14.0, True),
         ("orders", 20.0, 5.0, False),
     ]
+    found = detail(one, lambda _: None)["invocations"]
+    assert [each["is_bridge"] for each in found] == [True, False]
 
 
 def test_entry_that_runs_has_the_steps_that_are_known() -> None:
