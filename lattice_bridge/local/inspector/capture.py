@@ -36,6 +36,7 @@ from lattice_bridge.local.bridge.refusal_causes import capitalised
 from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest, ReceivedRequest, cause_in_words
 from lattice_bridge.local.inspector.entry import (
+    OUTCOMES,
     Content,
     Entry,
     HttpIn,
@@ -46,6 +47,7 @@ from lattice_bridge.local.inspector.entry import (
     RecordOut,
     Role,
     Way,
+    caller_in_words,
 )
 from lattice_bridge.local.inspector.observer import StackObserver
 from lattice_bridge.local.inspector.timeline import Timeline
@@ -81,8 +83,6 @@ _WAYS: Final[Mapping[type, Way]] = {
     LoadBalancer: "load_balancer",
     FunctionUrl: "function_url",
 }
-_OF_RECORDS: Final[Mapping[str, Outcome]] = {"done": "ok", "failed": "failed", "quarantined": "quarantined"}
-"""The status in a bridge's line → the outcome."""
 _RECORD_ID: Final = re.compile(rb'"(?:messageId|eventID)"\s*:\s*"([^"\\]{1,200})"')
 """The id of a record, in its JSON."""
 _OF_ONE_RECORD: Final = re.compile(rb'\s*\{\s*"Records"\s*:\s*\[')
@@ -548,7 +548,7 @@ class Capture(StackObserver):
             return (_outcome(line["status"]) if reason == "ok" else _refused(line["status"])), reason
         one.content.text = record_words(line) or None
         # A record that is done may come again, behind one that failed. It has not failed itself.
-        return _OF_RECORDS.get(line["status"], otherwise), reason
+        return OUTCOMES.get(line["status"], otherwise), reason
 
     # ---- entries ----------------------------------------------------------------------------------------------------
 
@@ -651,21 +651,6 @@ class Capture(StackObserver):
         if found is not None and (found.settings is not None or bridge not in self._loaded):
             self._loaded[bridge] = found
         return self._loaded.get(bridge)
-
-
-def caller_in_words(principal: str) -> str:
-    """An ARN in short.
-
-    >>> caller_in_words("arn:aws:sts::111122223333:assumed-role/blue-api/local")
-    'role blue-api'
-    >>> caller_in_words("arn:aws:iam::111122223333:user/team/ann"), caller_in_words("arn:aws:iam::111122223333:root")
-    ('user ann', 'account 111122223333')
-    """
-    *_, account, resource = principal.split(":")
-    kind, _, name = resource.partition("/")
-    if kind == "assumed-role":
-        return f"role {name.partition('/')[0]}"
-    return f"{kind} {name.rpartition('/')[2]}" if name else f"account {account}"
 
 
 def _of_record(payload: bytes, *tables: Sequence[_Work]) -> tuple[_Work, _Open] | None:

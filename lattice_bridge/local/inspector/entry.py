@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, Literal
 
+from lattice_bridge.errors import BridgeError
+from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse, Pairs
 
@@ -21,6 +23,13 @@ Role = Literal["authorizer", "target", "behind"]
 """Whether an invocation decides that a request may come in, is that of the way in, or is one that a function has
 asked for."""
 Outcome = Literal["ok", "refused", "failed", "quarantined", "fixed"]
+OUTCOMES: Final[Mapping[str, Outcome]] = {
+    "done": "ok",
+    "invoked": "ok",
+    "failed": "failed",
+    "quarantined": "quarantined",
+}
+"""What became of a record, as a log line or an explanation has it → the outcome."""
 
 OVERHEAD: Final = 2048
 """Bytes of memory that an entry's content takes beside its bytes, and so does each of its invocations."""
@@ -298,6 +307,25 @@ def _without_credentials(text: str) -> str:
     from lattice_bridge.local.inspector.mask import masked_text  # here: the start of a stack needs none of it
 
     return masked_text(text).text
+
+
+def caller_in_words(arn: str | None) -> str | None:
+    """A caller in short.
+
+    >>> caller_in_words("arn:aws:sts::111122223333:assumed-role/blue-api/i-0123")
+    'role blue-api'
+    >>> caller_in_words("arn:aws:iam::111122223333:user/team/ann"), caller_in_words("arn:aws:iam::111122223333:root")
+    ('user ann', 'account 111122223333')
+    """
+    if arn is None:
+        return None
+    try:
+        found = parse_arn(arn)
+    except BridgeError:
+        return arn[:LONGEST]
+    if found.kind == "root":
+        return f"account {found.account}"
+    return f"{'role' if found.kind == 'assumed-role' else found.kind} {found.name}"
 
 
 def _memory(text: str) -> int:
