@@ -36,7 +36,7 @@ _KEYS: Final = (
 _CODES: Final = "otp|auth|authorization|verification|reset|security|recovery|device|login"
 _NAME: Final = re.compile(
     rf"(?:(?:{_KEYS})-?keys?|passw(?:or)?ds?|passwort|pwd|pass-?phrases?|pass-?codes?|(?:\A|-|db|user)pass|"
-    rf"session-?id|sessid|(?:\A|-)(?:sid|sig|auth|otp|pin|session)|jwts?|assertion|saml-?response|cvv|cvc|"
+    rf"session-?id|sessid|(?:\A|-)(?:sid|sig|auth|session)|otp|pin|jwts?|assertion|saml-?response|cvv|cvc|"
     rf"(?:{_CODES})-?codes?)\Z"
 )
 """Ends of folded names whose values are credentials, beside those of the recorder."""

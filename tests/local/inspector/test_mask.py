@@ -232,7 +232,13 @@ def test_query_is_masked(target: str, expected: str) -> None:
         *("Set-Cookie", "X-Amz-Security-Token", "aws_secret_access_key", "apiKey", "sessionId", "pwd", "sid", "pass"),
         *("user[password]", "password_confirmation", "passwordConfirm", "SecretString", "PHPSESSID", "connect.sid"),
         *("session", "sessionKey", "jwt", "sig", "client_assertion", "SAMLResponse", "passcode", "otp_code", "x-auth"),
-        *("x-functions-key", "ocp-apim-subscription-key", "x-amz-server-side-encryption-customer-key"),
+        *(
+            "userPin",
+            "smsOtp",
+            "x-functions-key",
+            "ocp-apim-subscription-key",
+            "x-amz-server-side-encryption-customer-key",
+        ),
         *("x-hub-signature-256", "x" * 1000 + "password"),
     ],
 )
