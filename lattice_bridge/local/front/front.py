@@ -136,7 +136,8 @@ class Front:
             answer = Answer(HttpResponse(refusal.status, refusal.headers, refusal.body))
         finally:
             if request is None:
-                self._received(request_id, way_in, _request(scope, _decoded_headers(scope), b""), scope)
+                unread = _request(scope, _decoded_headers(scope), b"")
+                self._received(request_id, way_in, unread, scope, body_read=False)
             response, milliseconds = answer.response, (time.perf_counter() - began) * 1000
             facts = (request_id, method, path, response.status, milliseconds, refusal, answer.fixed, answer.tenant)
             self._observer.answered(AnsweredRequest(*facts, response))
@@ -145,10 +146,12 @@ class Front:
         body = b"" if method == "HEAD" else response.body  # the length of a GET's body is not known
         await respond(response.status, _response_headers(response, request_id, close=not body_read), body)
 
-    def _received(self, request_id: str, way_in: WayIn | None, request: HttpRequest, scope: Scope) -> None:
+    def _received(
+        self, request_id: str, way_in: WayIn | None, request: HttpRequest, scope: Scope, *, body_read: bool = True
+    ) -> None:
         client = scope.get("client") or (request.client_address, 0)
         version = scope["http_version"]
-        self._observer.received(ReceivedRequest(request_id, way_in, request, version, client, time.time()))
+        self._observer.received(ReceivedRequest(request_id, way_in, request, version, client, time.time(), body_read))
 
     def _exchange(self, request_id: str) -> Exchange:
         region, now = self.plan.region, self._now()

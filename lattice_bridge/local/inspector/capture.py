@@ -1,8 +1,10 @@
 """Captures what happens in a stack: makes the entries of the timeline out of what its parts report.
 
-Rule: no sender decides to which entry something belongs. The front's requests, batches and queued invocations
-are found by ids that the stack has made. What a function invokes is found by the root of its trace id, and an
-invocation that could belong to two of them is an entry of its own.
+Rule: no sender and no function decides to which entry something belongs. The front's requests, batches and queued
+invocations are found by ids that the stack has made. What a function invokes is found by the root of its trace id, and
+what a bridge invokes for one record by that record's id. An invocation that could belong to two of them is an entry of
+its own. Which functions are bridges is known from the template: what another function prints is only a log line, also
+if it looks like the line of a bridge.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import re
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from lattice_bridge.local.aws.async_invokes import Try
@@ -34,6 +36,7 @@ from lattice_bridge.local.bridge.refusal_causes import capitalised
 from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest, ReceivedRequest, cause_in_words
 from lattice_bridge.local.inspector.entry import (
+    OUTCOMES,
     Content,
     Entry,
     HttpIn,
@@ -42,7 +45,9 @@ from lattice_bridge.local.inspector.entry import (
     Outcome,
     RecordIn,
     RecordOut,
+    Role,
     Way,
+    caller_in_words,
 )
 from lattice_bridge.local.inspector.observer import StackObserver
 from lattice_bridge.local.inspector.timeline import Timeline
@@ -78,10 +83,10 @@ _WAYS: Final[Mapping[type, Way]] = {
     LoadBalancer: "load_balancer",
     FunctionUrl: "function_url",
 }
-_OF_RECORDS: Final[Mapping[str, Outcome]] = {"done": "ok", "failed": "failed", "quarantined": "quarantined"}
-"""The status in a bridge's line → the outcome."""
 _RECORD_ID: Final = re.compile(rb'"(?:messageId|eventID)"\s*:\s*"([^"\\]{1,200})"')
-"""The id of a record in the event that a bridge makes of it."""
+"""The id of a record, in its JSON."""
+_OF_ONE_RECORD: Final = re.compile(rb'\s*\{\s*"Records"\s*:\s*\[')
+"""The beginning of the event that a bridge makes of a record."""
 _RECORD_LINE, _REQUEST_LINE = '"message":"record"', '"message":"request"'
 
 
@@ -125,8 +130,11 @@ class _Work:
         opens: its entries; several for a batch.
         function: the name of the function that it is for; empty if it is not known yet.
         target: the same as it was named.
+        is_bridge: that function is one.
         traces: its trace ids.
         roots: of its trace ids.
+        sent: the roots of the trace ids that the senders of its messages have chosen. They count only together with
+            the id of a record.
         running: invocations that have not ended.
         has_ended: all of its entries have.
         invocation: the request id of the asynchronous invocation that it waits for; None without one.
@@ -135,8 +143,10 @@ class _Work:
     opens: list[_Open]
     function: str = ""
     target: str | None = None
+    is_bridge: bool = False
     traces: set[str] = field(default_factory=set)
     roots: list[str] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
     running: int = 0
     has_ended: bool = False
     invocation: str | None = None
@@ -149,7 +159,10 @@ class _Running:
     invoked: Invoked
     work: _Work
     opens: Sequence[_Open]
-    is_target: bool
+
+    @property
+    def is_target(self) -> bool:
+        return self.invoked.role == "target"
 
 
 @dataclass(slots=True)
@@ -176,9 +189,10 @@ class Capture(StackObserver):
         self._loaded: dict[str, BridgeConfiguration] = {}
         self._requests: dict[str, _Work] = {}
         self._invokes: dict[str, _Work] = {}
-        self._asking: tuple[str, _Work] | None = None
+        self._asking: tuple[str, _Work, Role] | None = None
         self._events: dict[tuple[str, str, str], _Work] = {}
         self._roots: dict[str, list[_Work]] = {}
+        self._sent: dict[str, list[_Work]] = {}
         self._running: dict[str, _Running] = {}
         self._lines: OrderedDict[str, _Lines] = OrderedDict()
         self._expected: dict[Hashable, Replay] = {}
@@ -213,7 +227,7 @@ class Capture(StackObserver):
             request.began,
             method=http.method,
         )
-        content = Content(HttpIn(http, request.version))
+        content = Content(HttpIn(http, request.version, body_read=request.body_read))
         self._requests[request.id] = self._begin(entry, content, tuple(request.client))
 
     def identified(self, request_id: str, access_key: str, principal: str) -> None:
@@ -224,19 +238,19 @@ class Capture(StackObserver):
         one.entry.caller = caller_in_words(principal)
         if isinstance(one.content.came_in, HttpIn):
             http = one.content.came_in
-            one.content.came_in = HttpIn(http.request, http.version, access_key, principal)
+            one.content.came_in = replace(http, access_key=access_key, principal=principal)
 
     def authorizing(self, request_id: str, trace_id: str) -> None:
         """Takes the trace id of an authorizer."""
         if (work := self._requests.get(request_id)) is not None:
-            self._asking = (trace_id, work)
+            self._asking = (trace_id, work, "authorizer")
             self._add_roots(work, [trace_id])
 
     def invoking(self, request_id: str, function: str, trace_id: str) -> None:
         """Takes the target of a request."""
         if (work := self._requests.get(request_id)) is not None:
             work.function, work.target = function_name(function), function
-            self._asking = (trace_id, work)
+            self._asking = (trace_id, work, "target")
             self._add_roots(work, [trace_id])
 
     def answered(self, request: AnsweredRequest) -> None:
@@ -265,25 +279,26 @@ class Capture(StackObserver):
 
     def invocation_began(self, function: Function, request: InvokeRequest) -> None:
         """Takes an invocation: of an entry that is known, or of a new one."""
-        work, opens, is_target = self._work_of(request)
+        work, opens, role = self._work_of(request)
         if request.type == "Event":  # its tries follow
             if request.request_id not in self._invokes:
                 if work is not None:  # what its function invokes, or the target of an asynchronous integration
-                    self._attach(work, opens, function.name, request)
+                    self._attach(opens, function.name, request, role)
                 self._begin_invoke("async", request)
             return
         if work is None:
             work = self._begin_invoke("invoke", request)
             opens = work.opens
-        elif is_target and request.trace_id is not None:
+        elif role == "target" and request.trace_id is not None:
             self._add_roots(work, [request.trace_id])
-        invoked = self._attach(work, opens, function.name, request)
+        invoked = self._attach(opens, function.name, request, role)
         work.running += 1
-        if is_target and function.handler in OWN_HANDLERS:
+        if role != "behind" and function.handler in OWN_HANDLERS:
+            invoked.is_bridge, work.is_bridge = True, role == "target"
             configuration = self._configuration(function.name)
             for one in opens:
                 one.entry.configuration = configuration if one.entry.content is not None else None
-        self._running[request.request_id] = _Running(invoked, work, opens, is_target)
+        self._running[request.request_id] = _Running(invoked, work, opens)
 
     def invocation_ended(self, request: InvokeRequest, result: InvocationResult) -> None:
         """Takes the answer of a function."""
@@ -297,12 +312,12 @@ class Capture(StackObserver):
             invoked.environment = result.environment
             if (lines := self._lines.pop(result.environment, None)) is not None:
                 invoked.log = [*lines.lines]
-        if running.is_target:
-            self._take_request_line(running)
+        self._take_request_line(running)
         for one in running.opens:
             one.entry.cold = one.entry.cold or invoked.cold
-            if not running.is_target:
-                one.entry.function, one.entry.tenant = invoked.function, one.entry.tenant or invoked.tenant
+            if running.work.is_bridge and one.content.line is None and one.content.backend is invoked:
+                # The bridge's line follows, and counts more.
+                one.entry.function, one.entry.tenant = invoked.function, invoked.tenant
         self._ended(running, result.description if result.error is not None else "")
 
     def invocation_refused(self, request: InvokeRequest, error: LambdaError) -> None:
@@ -313,18 +328,18 @@ class Capture(StackObserver):
             running.invoked.took_ms = (time.time() - running.invoked.began) * 1000
             self._ended(running, words, error)
             return
-        work, opens, is_target = self._work_of(request)
+        work, opens, role = self._work_of(request)
         if work is None:
             work = self._begin_invoke("async" if request.type == "Event" else "invoke", request)
             opens = work.opens
-        invoked = self._attach(work, opens, function_name(request.function), request)
+        invoked = self._attach(opens, function_name(request.function), request, role)
         invoked.error = words
         if work.opens[0].entry.way == "async" and request.type == "Event":  # it was not accepted
             self._invokes.pop(request.request_id, None)
             self._end_invoke(work, words, error)
         else:
             work.running += 1
-            self._ended(_Running(invoked, work, opens, is_target), words, error)
+            self._ended(_Running(invoked, work, opens), words, error)
 
     def _ended(self, running: _Running, words: str, error: LambdaError | None = None) -> None:
         work = running.work
@@ -358,7 +373,9 @@ class Capture(StackObserver):
         for one in opens:
             self._add(one, one.record)
         work = _Work(opens, function_name(batch.function), batch.function)
-        self._add_roots(work, batch.traces)
+        for root in {trace_root(trace): None for trace in batch.traces}:
+            work.sent.append(root)
+            self._sent.setdefault(root, []).append(work)
         self._invokes[batch.request_id] = work
 
     def delivered(self, delivery: Delivery | StreamDelivery) -> None:
@@ -491,7 +508,9 @@ class Capture(StackObserver):
         if found is None or not is_record(found):
             return
         running = self._running.get(str(found["requestId"]))
-        if running is None or not running.is_target or not label.startswith(f"{running.invoked.function}#"):
+        if running is None or not running.work.is_bridge or not running.is_target:
+            return
+        if not label.startswith(f"{running.invoked.function}#"):
             return
         for one in running.opens:
             if len(running.opens) == 1 or one.record == found["id"]:
@@ -499,19 +518,24 @@ class Capture(StackObserver):
                 one.milliseconds = (time.time() - one.entry.at) * 1000
 
     def _take_request_line(self, running: _Running) -> None:
-        """Takes the line of a bridge about a request."""
-        if len(running.opens) != 1 or running.opens[0].content.line is not None:
+        """Takes the line of a bridge about a request. That of an authorizer stays if no bridge follows it."""
+        if not running.invoked.is_bridge or len(running.opens) != 1:
+            return
+        (one,) = running.opens
+        if one.content.line is not None and not is_request(one.content.line):
             return
         for line in reversed(running.invoked.log):
             if _REQUEST_LINE in line and (found := json_object(line)) is not None and is_request(found):
-                self._take_line(running.opens[0], found)
+                self._take_line(one, found)
                 return
 
     def _take_line(self, one: _Open, found: Mapping[str, Any]) -> None:
+        """Takes what a bridge says. It has decided: no invocation can contradict it."""
         entry = one.entry
         one.content.line = found
-        entry.tenant = text_in(found, "tenant") or entry.tenant
-        entry.function = entry.function or function_name(text_in(found, "function")) or None
+        entry.tenant = text_in(found, "tenant") or None
+        named = function_name(text_in(found, "function")) or None
+        entry.function = named or (entry.function if entry.tenant is not None else None)
 
     def _by_line(self, one: _Open, otherwise: Outcome) -> tuple[Outcome, str]:
         """The outcome and the reason, by the bridge's line if there is one."""
@@ -524,7 +548,7 @@ class Capture(StackObserver):
             return (_outcome(line["status"]) if reason == "ok" else _refused(line["status"])), reason
         one.content.text = record_words(line) or None
         # A record that is done may come again, behind one that failed. It has not failed itself.
-        return _OF_RECORDS.get(line["status"], otherwise), reason
+        return OUTCOMES.get(line["status"], otherwise), reason
 
     # ---- entries ----------------------------------------------------------------------------------------------------
 
@@ -565,13 +589,14 @@ class Capture(StackObserver):
         """Forgets a work that has ended, unless its invocations run on."""
         if work.running or not work.has_ended:
             return
-        for root in work.roots:
-            others = [other for other in self._roots.get(root, ()) if other is not work]
-            if others:
-                self._roots[root] = others
-            else:
-                self._roots.pop(root, None)
-        work.roots.clear()
+        for roots, table in ((work.roots, self._roots), (work.sent, self._sent)):
+            for root in roots:
+                others = [other for other in table.get(root, ()) if other is not work]
+                if others:
+                    table[root] = others
+                else:
+                    table.pop(root, None)
+            roots.clear()
 
     def _add_roots(self, work: _Work, traces: Iterable[str]) -> None:
         for trace in traces:
@@ -581,34 +606,31 @@ class Capture(StackObserver):
                 work.roots.append(root)
                 self._roots.setdefault(root, []).append(work)
 
-    def _work_of(self, request: InvokeRequest) -> tuple[_Work | None, Sequence[_Open], bool]:
-        """The work to which an invocation belongs, its entries, and whether the work is for it: whether no function has
-        asked for it. No work if the invocation is one of its own."""
+    def _work_of(self, request: InvokeRequest) -> tuple[_Work | None, Sequence[_Open], Role]:
+        """The work to which an invocation belongs, its entries, and its role. No work if it belongs to none."""
         if (own := self._invokes.get(request.request_id)) is not None:
-            return own, own.opens, True
+            return own, own.opens, "target"
         asking, self._asking = self._asking, None
         if asking is not None and asking[0] == request.trace_id:  # the front awaits nothing between the two calls
-            work = asking[1]
-            return work, work.opens, function_name(request.function) == work.function
-        works = self._roots.get(trace_root(request.trace_id), ()) if request.trace_id is not None else ()
-        if not works:
-            return None, (), True
-        if len(works) > 1 or len(works[0].opens) > 1:
-            match = _RECORD_ID.search(request.payload)
-            event = match[1].decode("utf-8", "replace") if match is not None else ""
-            for work in works:
-                if event and (opens := [one for one in work.opens if one.event == event]):
-                    return work, opens, False
-        # A client may choose the trace id of a request. What could belong to two of them belongs to none.
+            _, work, role = asking
+            return work, work.opens, role
+        if request.trace_id is None:
+            return None, (), "target"
+        root = trace_root(request.trace_id)
+        works, sent = self._roots.get(root, []), self._sent.get(root, [])
+        if (found := _of_record(request.payload, works, sent)) is not None:
+            work, one = found
+            return work, [one], "behind"
+        # A client may choose the trace id of a request, and a sender that of a message. What could belong to two of
+        # them belongs to none.
         exact = works if len(works) == 1 else [work for work in works if request.trace_id in work.traces]
-        if len(exact) != 1:
-            return None, (), True
+        if len(exact) != 1 or len(exact[0].opens) != 1 or any(work is not exact[0] for work in sent):
+            return None, (), "target"
         (work,) = exact
-        invocations = work.opens[0].content.invocations
-        is_first = all(before.function != work.function for before in invocations)
-        return work, work.opens, is_first and function_name(request.function) == work.function
+        is_first = all(before.function != work.function for before in work.opens[0].content.invocations)
+        return work, work.opens, "target" if is_first and function_name(request.function) == work.function else "behind"
 
-    def _attach(self, work: _Work, opens: Sequence[_Open], function: str, request: InvokeRequest) -> Invoked:
+    def _attach(self, opens: Sequence[_Open], function: str, request: InvokeRequest, role: Role) -> Invoked:
         """Adds an invocation to entries. One that Lambda has refused, and that is repeated, is the same."""
         now = time.time()
         (first, *_) = opens
@@ -616,10 +638,9 @@ class Capture(StackObserver):
             if before.request_id == request.request_id and before.answer is None and before.error is not None:
                 before.began, before.error = now, None
                 return before
-        invoked = Invoked(function, request.request_id, request.payload, now, request.tenant, shared_by=len(opens))
+        facts = (function, request.request_id, request.payload, now, request.tenant)
+        invoked = Invoked(*facts, shared_by=len(opens), role=role)
         for one in opens:
-            if one.content.invocations and function == work.function and one.content.event is None:
-                one.content.event = request.payload if one.content.invocations[0].function != function else None
             if len(one.content.invocations) < MAX_INVOCATIONS:
                 one.content.invocations.append(invoked)
         return invoked
@@ -632,19 +653,21 @@ class Capture(StackObserver):
         return self._loaded.get(bridge)
 
 
-def caller_in_words(principal: str) -> str:
-    """An ARN in short.
+def _of_record(payload: bytes, *tables: Sequence[_Work]) -> tuple[_Work, _Open] | None:
+    """The record for which a bridge invokes a function, by the record's id in the payload.
 
-    >>> caller_in_words("arn:aws:sts::111122223333:assumed-role/blue-api/local")
-    'role blue-api'
-    >>> caller_in_words("arn:aws:iam::111122223333:user/team/ann"), caller_in_words("arn:aws:iam::111122223333:root")
-    ('user ann', 'account 111122223333')
+    A function behind the bridge may send any payload. It can only take the place of a record for which the bridge has
+    invoked no function yet, and the bridge's line about that record shows then what was decided.
     """
-    *_, account, resource = principal.split(":")
-    kind, _, name = resource.partition("/")
-    if kind == "assumed-role":
-        return f"role {name.partition('/')[0]}"
-    return f"{kind} {name.rpartition('/')[2]}" if name else f"account {account}"
+    if not any(tables) or _OF_ONE_RECORD.match(payload) is None or (match := _RECORD_ID.search(payload)) is None:
+        return None
+    event = match[1].decode("utf-8", "replace")
+    for work in (work for works in tables for work in works if work.is_bridge):
+        for one in work.opens:
+            backend = one.content.backend
+            if one.event == event and (backend is None or (backend.answer is None and backend.error is not None)):
+                return work, one
+    return None
 
 
 def _outcome(status: int) -> Outcome:

@@ -41,7 +41,8 @@ def decide(entry: Entry) -> Mapping[str, Any] | None:
         entry: of the timeline. Its reason, and the log line in its content, are the bridge's own.
     """
     content, configuration = entry.content, entry.configuration
-    event = None if content is None else content.built_event
+    decider = None if content is None else content.decider
+    event = decider.payload if decider is not None else content.built_event if content is not None else None
     if content is None or configuration is None or event is None:
         return None
     record_id = entry.id if entry.way in _OF_RECORDS else None

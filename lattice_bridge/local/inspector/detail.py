@@ -1,13 +1,13 @@
 """One entry in detail, as a JSON object for the page.
 
-Rule: everything that a client, a function or a person has written passes `mask` first. An entry that has not ended has
-what is known so far.
+Rule: everything that a client, a function or a person has written passes `mask` first, at most `SHOWN` bytes of it: the
+stack does nothing else meanwhile. An entry that has not ended has what is known so far.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from lattice_bridge.local.bridge.log_lines import is_metric, json_object
@@ -17,6 +17,11 @@ from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn, Invoked
 
 Decide = Callable[[Entry], Mapping[str, Any] | None]
 """Explains how the bridge has decided; None if no bridge has."""
+
+SHOWN: Final = 512 * 1024
+"""Bytes of an entry's bodies and lines that are shown together."""
+LEAST: Final = 1024
+"""Bytes of each body and of each log that are shown anyway."""
 
 _ACCESS_KEY: Final = re.compile(r"Credential=([A-Za-z0-9]{3,128})/")
 
@@ -37,19 +42,61 @@ def detail(entry: Entry, decide: Decide) -> dict[str, Any]:
     }
     if content is None:
         return shown
-    event = content.built_event
+    event, decider, room = content.built_event, _decider(entry, content), _Room()
     return shown | {
-        "came_in": _came_in(content),
-        "event": None if event is None else mask.body(event),
-        "decision": decide(entry),
-        "invocations": [_invocation(one, entry) for one in content.invocations],
-        "reply": _reply(content, entry),
+        "came_in": _came_in(content, room),
+        "event": None if event is None else room.body(event),
+        "decision": _masked(decide(entry)),
+        "reply": _reply(content, entry, room),
+        "invocations": [
+            _invocation(one, entry, room, is_bridge=one.is_bridge or one is decider) for one in content.invocations
+        ],
         "steps": steps(entry),
-        "text": None if content.text is None else mask.masked_text(content.text).text,
+        "text": _masked(content.text),
     }
 
 
-def _came_in(content: Content) -> dict[str, Any] | None:
+class _Room:
+    """How much of an entry is still shown. Of the same bytes, only the first time counts."""
+
+    def __init__(self) -> None:
+        self._left = SHOWN
+        self._known: dict[int, dict[str, Any]] = {}
+
+    def body(self, data: bytes) -> dict[str, Any]:
+        """A body, which the content refers to."""
+        if (found := self._known.get(id(data))) is None:
+            found = self._known[id(data)] = mask.body(data, min(mask.SHOWN, max(self._left, LEAST)))
+            self._left -= found["shown"]
+        return found
+
+    def lines(self, lines: Iterable[str]) -> list[str]:
+        """The last lines of a log."""
+        limit, left_out = max(self._left, LEAST), 0
+        found: list[str] = []
+        for line in reversed([line for line in lines if not _is_metric_line(line)]):
+            if left_out or limit <= 0:
+                left_out += 1
+                continue
+            cut = line[:limit]
+            found.append(f"{mask.masked_line(cut)}{'…' if len(cut) < len(line) else ''}")
+            limit -= len(cut)
+            self._left -= len(cut)
+        if left_out:
+            found.append(f"({left_out} earlier line{'' if left_out == 1 else 's'} left out here)")
+        return found[::-1]
+
+
+def _masked(value: Any) -> Any:
+    """JSON without the credentials in its strings."""
+    if isinstance(value, str):
+        return mask.masked_text(value).text
+    if isinstance(value, Mapping):
+        return {name: _masked(one) for name, one in value.items()}
+    return [_masked(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _came_in(content: Content, room: _Room) -> dict[str, Any] | None:
     found = content.came_in
     if isinstance(found, HttpIn):
         request = found.request
@@ -60,17 +107,17 @@ def _came_in(content: Content) -> dict[str, Any] | None:
             "target": mask.masked_target(request.target),
             "version": found.version,
             "headers": mask.masked_headers(headers),
-            "body": mask.body(request.body),
+            "body": room.body(request.body) if found.body_read else None,
             "identity": _identity(found),
         }
     if isinstance(found, RecordIn):
         batch = {"id": found.batch, "size": found.batch_size, "position": found.position, "attempt": found.attempt}
-        attributes = {name: mask.masked_text(value).text for name, value in found.attributes.items()}
-        record = mask.body(found.body)
-        return {"kind": "record", "record": record, "batch": batch, "group": found.group, "attributes": attributes}
+        attributes = {name: mask.masked_field(name, value)[0] for name, value in found.attributes.items()}
+        facts = {"batch": batch, "group": _masked(found.group), "attributes": attributes}
+        return {"kind": "record", "record": room.body(found.body), **facts}
     if isinstance(found, InvokeIn):
-        facts = {"function": found.function, "tenant": found.tenant, "type": found.type}
-        return {"kind": "invoke", **facts, "payload": mask.body(found.payload)}
+        facts = {"function": _masked(found.function), "tenant": _masked(found.tenant), "type": found.type}
+        return {"kind": "invoke", **facts, "payload": room.body(found.payload)}
     return None
 
 
@@ -83,19 +130,21 @@ def _identity(found: HttpIn) -> dict[str, str | None] | None:
     return None if key is None else {"access_key": key, "principal": None}
 
 
-def _invocation(one: Invoked, entry: Entry) -> dict[str, Any]:
+def _invocation(one: Invoked, entry: Entry, room: _Room, *, is_bridge: bool) -> dict[str, Any]:
     return {
-        "function": one.function,
-        "tenant": one.tenant,
-        "payload": mask.body(one.payload),
-        "answer": None if one.answer is None else mask.body(one.answer),
-        "error": None if one.error is None else mask.masked_text(one.error).text,
+        "role": one.role,
+        "is_bridge": is_bridge,
+        "function": _masked(one.function),
+        "tenant": _masked(one.tenant),
+        "payload": room.body(one.payload),
+        "answer": None if one.answer is None else room.body(one.answer),
+        "error": _masked(one.error),
         "environment": one.environment,
         "cold": one.cold,
         "began": _since(entry, one),
         "init_ms": _rounded(one.init_ms),
         "ms": _rounded(one.ms),
-        "log": [mask.masked_line(line) for line in one.log if not _is_metric_line(line)],
+        "log": room.lines(one.log),
     }
 
 
@@ -104,13 +153,13 @@ def _is_metric_line(line: str) -> bool:
     return line.startswith("{") and "CloudWatchMetrics" in line and is_metric(json_object(line) or {})
 
 
-def _reply(content: Content, entry: Entry) -> dict[str, Any] | None:
+def _reply(content: Content, entry: Entry, room: _Room) -> dict[str, Any] | None:
     reply = content.reply
     if isinstance(reply, HttpResponse):
         headers = [*reply.headers, ("x-amzn-requestid", entry.id)]
-        return {"status": reply.status, "headers": mask.masked_headers(headers), "body": mask.body(reply.body)}
+        return {"status": reply.status, "headers": mask.masked_headers(headers), "body": room.body(reply.body)}
     if isinstance(reply, RecordOut):
-        return {"outcome": reply.outcome, "text": mask.masked_text(reply.text).text}
+        return {"outcome": reply.outcome, "text": _masked(reply.text)}
     return None
 
 
@@ -133,14 +182,22 @@ def steps(entry: Entry) -> list[dict[str, Any]]:
         found.append(_step(outer, 0.0, entry.ms))
     if content.line is not None and is_line_alone:
         found += _steps_of_bridge(content.line, 0.0)
-    for index, one in enumerate(content.invocations):
-        is_bridge = index == 0 and (content.line is not None or entry.configuration is not None)
-        found += _steps_of(
-            one, _since(entry, one), "bridge" if is_bridge else one.function, content if is_bridge else None
-        )
+    decider = _decider(entry, content)
+    for one in content.invocations:
+        is_bridge = one is decider and one.role == "target"
+        name = "bridge" if is_bridge else mask.masked_text(one.function).text
+        found += _steps_of(one, _since(entry, one), name, content if one is decider else None)
     return found
 
 
+def _decider(entry: Entry, content: Content) -> Invoked | None:
+    """The invocation whose steps are in the line of the bridge. A file does not tell which functions are bridges."""
+    if content.decider is None and (content.line is not None or entry.configuration is not None):
+        return next(iter(content.invocations), None)
+    return content.decider
+
+
+_LONGEST_STEP: Final = 64
 _OUTER: Final = {"lattice": "front", "api": "front", "load_balancer": "front", "function_url": "front"}
 
 
@@ -162,7 +219,7 @@ def _steps_of_bridge(line: Mapping[str, Any], began: float) -> list[dict[str, An
     found, at = [], began
     for name, spent in line["milliseconds"].items():
         if name != "total" and isinstance(spent, int | float) and 0 <= spent < 1e9:
-            found.append(_step(f"bridge: {name}", at, float(spent)))
+            found.append(_step(f"bridge: {mask.masked_text(name[:_LONGEST_STEP]).text}", at, float(spent)))
             at += spent
     return found
 

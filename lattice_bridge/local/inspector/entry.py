@@ -8,20 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, Literal
 
+from lattice_bridge.errors import BridgeError
+from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse, Pairs
 
 Way = Literal["lattice", "api", "load_balancer", "function_url", "queue", "stream", "table", "bus", "async", "invoke"]
 """How it came in."""
 State = Literal["running", "ended"]
+Role = Literal["authorizer", "target", "behind"]
+"""Whether an invocation decides that a request may come in, is that of the way in, or is one that a function has
+asked for."""
 Outcome = Literal["ok", "refused", "failed", "quarantined", "fixed"]
+OUTCOMES: Final[Mapping[str, Outcome]] = {
+    "done": "ok",
+    "invoked": "ok",
+    "failed": "failed",
+    "quarantined": "quarantined",
+}
+"""What became of a record, as a log line or an explanation has it → the outcome."""
 
 OVERHEAD: Final = 2048
 """Bytes of memory that an entry's content takes beside its bytes, and so does each of its invocations."""
 _PAIR: Final = 120
 """Bytes of memory that a header takes beside its characters."""
+LONGEST: Final = 1024
+"""Characters of a text of an entry that stay when its content is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +131,8 @@ class Invoked:
         took_ms: from its beginning to its end, with the wait for an environment and its start.
         log: lines that the environment has printed meanwhile.
         shared_by: entries that refer to this invocation, as the records of a batch do.
+        role: what it is for.
+        is_bridge: its function is a bridge, or the map as an authorizer.
     """
 
     function: str
@@ -132,11 +149,13 @@ class Invoked:
     took_ms: float | None = None
     log: list[str] = field(default_factory=list)
     shared_by: int = 1
+    role: Role = "target"
+    is_bridge: bool = False
 
     @property
     def size(self) -> int:
         """The share of one entry in the bytes."""
-        own = len(self.payload) + len(self.answer or b"") + sum(map(len, self.log)) + 64 * len(self.log)
+        own = len(self.payload) + len(self.answer or b"") + sum(map(_memory, self.log)) + len(self.error or "")
         return OVERHEAD + own // self.shared_by
 
 
@@ -175,21 +194,44 @@ class Content:
 
     @property
     def built_event(self) -> bytes | None:
-        """The event that the platform has built; None if it did not come to that."""
+        """The event that the platform has built for the target; None if it did not come to that."""
         if self.event is not None:
             return self.event
-        return self.invocations[0].payload if self.invocations else None
+        target = next((one for one in self.invocations if one.role == "target"), None)
+        found = target or next(iter(self.invocations), None)
+        return None if found is None else found.payload
+
+    @property
+    def decider(self) -> Invoked | None:
+        """The invocation whose map has decided: the bridge, or else the authorizer. None if neither is a bridge."""
+        return next((one for one in reversed(self.invocations) if one.is_bridge), None)
+
+    @property
+    def backend(self) -> Invoked | None:
+        """What the target has invoked first, without the tries that Lambda has refused; None for nothing."""
+        found = None
+        for one in reversed(self.invocations):
+            if one.role != "behind":
+                break
+            if found is None or one.answer is not None or one.error is None:
+                found = one
+        return found
 
     @property
     def size(self) -> int:
         """Bytes of memory, or slightly more."""
-        size = OVERHEAD + sum(one.size for one in self.invocations)
+        size = OVERHEAD + sum(one.size for one in self.invocations) + len(self.text or "")
+        if self.line is not None:
+            size += sum(_PAIR + len(value) for value in self.line.values() if isinstance(value, str))
+            size += _PAIR * sum(len(value) for value in self.line.values() if isinstance(value, list | dict))
         if self.came_in is not None:
             size += self.came_in.size
         if self.event is not None:
             size += len(self.event)
         if isinstance(self.reply, HttpResponse):
             size += len(self.reply.body) + _size_of(self.reply.headers)
+        elif self.reply is not None:
+            size += len(self.reply.text)
         return size
 
 
@@ -239,15 +281,56 @@ class Entry:
     content: Content | None = field(default=None, repr=False)
     configuration: BridgeConfiguration | None = field(default=None, repr=False)
 
+    def bound(self) -> None:
+        """Cuts its texts: they stay when the content is dropped. The whole ones are in the content."""
+        for name in _TEXTS:
+            text = getattr(self, name)
+            if text is not None and len(text) > LONGEST:
+                setattr(self, name, f"{text[:LONGEST]}…")
+
     def summary(self) -> dict[str, Any]:
-        """The entry as a JSON object, without its content."""
-        return {name: getattr(self, name) for name in _SUMMARY}
+        """The entry as a JSON object, without its content and without credentials."""
+        found = {name: getattr(self, name) for name in _SUMMARY}
+        return found | {name: _without_credentials(found[name]) for name in _TEXTS if found[name]}
 
 
 _SUMMARY: Final = (
     *("n", "at", "way", "source", "method", "path", "id", "caller", "tenant", "state", "outcome", "status", "reason"),
     *("ms", "cold", "function", "replay_of"),
 )
+_TEXTS: Final = ("source", "method", "path", "id", "caller", "tenant", "reason", "function")
+"""Those of its values that a caller, a sender or a function may have chosen."""
+
+
+@lru_cache(1024)
+def _without_credentials(text: str) -> str:
+    from lattice_bridge.local.inspector.mask import masked_text  # here: the start of a stack needs none of it
+
+    return masked_text(text).text
+
+
+def caller_in_words(arn: str | None) -> str | None:
+    """A caller in short.
+
+    >>> caller_in_words("arn:aws:sts::111122223333:assumed-role/blue-api/i-0123")
+    'role blue-api'
+    >>> caller_in_words("arn:aws:iam::111122223333:user/team/ann"), caller_in_words("arn:aws:iam::111122223333:root")
+    ('user ann', 'account 111122223333')
+    """
+    if arn is None:
+        return None
+    try:
+        found = parse_arn(arn)
+    except BridgeError:
+        return arn[:LONGEST]
+    if found.kind == "root":
+        return f"account {found.account}"
+    return f"{'role' if found.kind == 'assumed-role' else found.kind} {found.name}"
+
+
+def _memory(text: str) -> int:
+    """Bytes of memory that a line takes. A character above U+00FF makes each of its line two or four bytes."""
+    return 64 + len(text) * (1 if text.isascii() else 4)
 
 
 def _size_of(pairs: Pairs | Sequence[tuple[str, str]]) -> int:

@@ -19,8 +19,8 @@ from lattice_bridge.events.batch import Batch
 from lattice_bridge.events.recognise import source_of
 from lattice_bridge.events.record import Record
 from lattice_bridge.local.inspector.decision import of_event
-from lattice_bridge.local.inspector.entry import Content, Entry, Invoked, Outcome, RecordIn, Way
-from lattice_bridge.local.inspector.logged import caller_in_words, entry_of, logged_at, seconds
+from lattice_bridge.local.inspector.entry import OUTCOMES, Content, Entry, Invoked, RecordIn, Way, caller_in_words
+from lattice_bridge.local.inspector.logged import entry_of, logged_at, seconds
 from lattice_bridge.local.inspector.mask import masked_target
 from lattice_bridge.local.inspector.timeline import MAX_ENTRIES, Timeline
 from lattice_bridge.message import Request
@@ -43,7 +43,6 @@ NOTHING_DESCRIBED: Final[Mapping[str, Any]] = {
 _ONE_LINE: Final = re.compile(r"\s*[{\[]\s*\Z")
 """The first line of a file that is one JSON document on several lines."""
 _LAST: Final = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
-_OUTCOMES: Final[Mapping[str, Outcome]] = {"invoked": "ok", "quarantined": "quarantined"}
 _WAYS: Final[Mapping[str, Way]] = {"sqs": "queue", "kinesis": "stream", "dynamodb": "table", "events": "bus"}
 
 
@@ -249,7 +248,7 @@ class FromFile:
             document = self._at(at).of_record(record, is_alone=begun == 1, is_begun=position <= begun)
             self._set_decided(entry, document)
             outcome = document["record"]["outcome"]
-            entry.outcome = _OUTCOMES.get(outcome, "failed")
+            entry.outcome = OUTCOMES.get(outcome, "failed")
             entry.function = document["record"]["function"]
         return entry
 

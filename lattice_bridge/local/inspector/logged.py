@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from lattice_bridge.errors import BridgeError
-from lattice_bridge.identity.principal import parse_arn
-from lattice_bridge.local.inspector.entry import Content, Entry, Outcome, Way
+from lattice_bridge.local.inspector.entry import OUTCOMES, Content, Entry, Outcome, Way, caller_in_words
 from lattice_bridge.local.inspector.mask import masked_text
 from lattice_bridge.review.log_line import LogLine, caller_in
 
@@ -33,7 +31,6 @@ _FIELDS: Final = (
     *("rule", "backend", "function", "lambdaRequestId", "cold", "map", "source", "id", "receiveCount"),
 )
 _KINDS: Final[Mapping[str, Way]] = {"stream": "stream", "table": "table", "event-bus": "bus"}
-_OUTCOMES: Final[Mapping[str, Outcome]] = {"done": "ok", "quarantined": "quarantined"}
 _MAX_STEPS: Final = 16
 _MAX_STEP_NAME: Final = 32
 _MAX_TEXT: Final = 2048
@@ -100,7 +97,7 @@ def _logged_way(line: LogLine) -> tuple[Way, str]:
 def _logged_outcome(line: LogLine) -> Outcome:
     status = line.fields.get("status")
     if line.is_of_record:
-        return _OUTCOMES.get(str(status), "failed")
+        return OUTCOMES.get(str(status), "failed")
     if isinstance(status, int) and status >= 500:
         return "failed"
     return "refused" if line.is_refused else "ok"
@@ -114,21 +111,6 @@ def _logged_caller(line: LogLine) -> str | None:
         return f"account {key}" if key.isdecimal() else f"sender {key}"
     found = caller_in(key)
     return caller_in_words(found.principal if found else None) or key
-
-
-def caller_in_words(arn: str | None) -> str | None:
-    """The caller in short.
-
-    >>> caller_in_words("arn:aws:sts::111122223333:assumed-role/blue-api/i-0123")
-    'role blue-api'
-    """
-    if arn is None:
-        return None
-    try:
-        found = parse_arn(arn)
-    except BridgeError:
-        return arn[:_MAX_TEXT]
-    return f"{'role' if found.kind == 'assumed-role' else found.kind} {found.name}".strip()
 
 
 def seconds(value: object) -> float | None:

@@ -1,7 +1,7 @@
 """The timeline: the entries that are kept, in the order in which they began, and which of them have changed.
 
 Rule: its memory has a limit, whatever the requests contain. If their contents exceed it, the oldest contents are
-dropped first: their summaries stay. It belongs to the event loop, and no thread uses it.
+dropped first: their summaries stay, whose texts have a limit too. It belongs to the event loop, and no thread uses it.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Timeline:
         """Takes the new values of an entry. One that is no longer kept is ignored."""
         if self._entries.get(entry.n) is not entry:
             return
+        entry.bound()
         self.change += 1
         self._changes[entry.n] = self.change
         self._changes.move_to_end(entry.n)

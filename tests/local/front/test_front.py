@@ -114,6 +114,7 @@ def test_request_is_reported_once_when_it_is_received_and_with_its_response(tmp_
     (received,), (answered,) = observer.received_first, observer.requests
     assert received.id == answered.id
     assert (received.request.method, received.request.target, received.version) == ("GET", target, "1.1")
+    assert received.body_read
     assert received.way_in is not None
     assert received.way_in.name == "shop"
     assert answered.response.status == status
@@ -123,6 +124,7 @@ def test_request_that_is_refused_before_it_is_read_is_reported_too(tmp_path: Pat
     observer, _, status = sent(tmp_path, "/orders", version="2")
     (received,), (answered,) = observer.received_first, observer.requests
     assert (received.id, received.request.body, received.version) == (answered.id, b"", "2")
+    assert not received.body_read
     assert answered.response.status == status == 400
 
 

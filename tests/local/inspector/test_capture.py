@@ -20,6 +20,7 @@ from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest, ReceivedRequest
 from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse
 from lattice_bridge.local.inspector.capture import MAX_INVOCATIONS, MAX_LOG, Capture
+from lattice_bridge.local.inspector.detail import steps
 from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn, InvokeIn, RecordIn, RecordOut
 from lattice_bridge.local.inspector.timeline import Timeline
 from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Function, Service
@@ -27,6 +28,7 @@ from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery, St
 from lattice_bridge.local.web.admission import Refused
 from tests.support.async_world import DONE, FAILED, ORDERS, THROTTLED
 
+AUTHORIZER: Final = replace(ORDERS, name="authorizer", handler="lattice_bridge.authorizer.handler")
 BRIDGE: Final = replace(ORDERS, name="bridge", handler=BRIDGE_HANDLER)
 SHOP: Final = Service("shop", "arn:aws:vpc-lattice:::service/svc", "arn:…:servicenetwork/sn", ("shop",), ())
 CLIENT: Final = ("127.0.0.1", 50123)
@@ -185,13 +187,58 @@ def test_outcome_without_a_bridge(
 
 def test_authorizer_belongs_to_its_request_and_is_not_its_target(stack: Stack) -> None:
     stack.receives()
-    stack.capture.authorizing("r1", "Root=1-other;Parent=a")
+    stack.capture.authorizing("r1", "Root=1-other;Parent=b;Sampled=0")
     asked = stack.begins(replace(ORDERS, name="authorizer"), "i0", "Root=1-other", payload=b'{"type": "REQUEST"}')
     stack.capture.invocation_ended(asked, DONE)
     stack.serves()
     (entry,) = stack.entries
-    assert [one.function for one in content(entry).invocations] == ["authorizer", "bridge", "orders"]
+    assert [(one.function, one.role) for one in content(entry).invocations] == [
+        *(("authorizer", "authorizer"), ("bridge", "target"), ("orders", "behind")),
+    ]
     assert content(entry).built_event == b'{"event": 1}'
+    stack.answers()
+    assert (entry.function, entry.tenant) == ("orders", "blue")
+    names = [step["name"] for step in steps(entry) if not step["name"].startswith("bridge: ")]
+    assert names == ["front", "authorizer", "bridge", "cold start", "orders"]
+
+
+def test_map_as_an_authorizer_has_decided(stack: Stack) -> None:
+    stack.configuration = BridgeConfiguration(AUTHORIZER, "bridge.toml", settings=object())  # type: ignore[arg-type] # any
+    stack.receives()
+    stack.capture.authorizing("r1", "Root=1-other;Parent=b;Sampled=0")
+    asked = stack.begins(AUTHORIZER, "i0", "Root=1-other", payload=b'{"type": "REQUEST"}')
+    stack.prints("authorizer#1", LINE | {"requestId": "gateway"})
+    stack.capture.invocation_ended(asked, replace(DONE, environment="authorizer#1"))
+    stack.capture.invoking("r1", "orders", f"{ROOT};Parent=a")
+    stack.capture.invocation_ended(stack.begins(ORDERS, "i1", payload=b"{}"), DONE)
+    entry = stack.answers()
+    assert entry.configuration is stack.configuration
+    assert content(entry).decider is content(entry).invocations[0]
+    assert content(entry).built_event == b"{}"
+    assert (entry.tenant, entry.function) == ("blue", "orders")
+
+
+def test_function_that_a_backend_invokes_has_not_answered(stack: Stack) -> None:
+    """Its tenant is not that of the entry."""
+    stack.receives()
+    stack.capture.invoking("r1", "bridge", f"{ROOT};Parent=a")
+    outer = stack.begins(BRIDGE, "b1")
+    inner = stack.begins(ORDERS, "i1", tenant="blue")
+    audit = stack.begins(replace(ORDERS, name="audit"), "i2", tenant="audit")
+    for one in (audit, inner, outer):
+        stack.capture.invocation_ended(one, DONE)
+    entry = stack.answers()
+    assert (entry.function, entry.tenant) == ("orders", "blue")
+
+
+def test_function_without_a_bridge_has_answered_itself(stack: Stack) -> None:
+    stack.receives()
+    stack.capture.invoking("r1", "orders", f"{ROOT};Parent=a")
+    outer = stack.begins(ORDERS, "i1")
+    stack.capture.invocation_ended(stack.begins(replace(ORDERS, name="audit"), "i2", tenant="blue"), DONE)
+    stack.capture.invocation_ended(outer, DONE)
+    entry = stack.answers()
+    assert (entry.function, entry.tenant) == ("orders", None)
 
 
 def test_configuration_is_the_last_one_that_loaded(stack: Stack) -> None:
@@ -273,6 +320,33 @@ def test_line_that_another_function_prints_changes_no_entry(stack: Stack) -> Non
     stack.capture.invocation_ended(inner, replace(DONE, environment="orders/blue#1"))
     assert stack.entries[0].tenant == "blue"
     assert content(stack.entries[0]).line is None
+
+
+def test_function_that_prints_the_line_of_a_bridge_is_none(stack: Stack) -> None:
+    """Trap G2: any function could otherwise show another tenant, reason and steps."""
+    stack.receives()
+    stack.capture.invoking("r1", "orders", ROOT)
+    request = stack.begins(ORDERS, "i1")
+    stack.prints("orders#1", LINE | {"tenant": "green"})
+    stack.capture.invocation_ended(request, replace(DONE, environment="orders#1"))
+    entry = stack.answers()
+    assert (entry.tenant, content(entry).line, entry.reason) == (None, None, "ok")
+    stack.capture.delivering(one := replace(batch("m1"), function="orders"))
+    request = stack.begins(ORDERS, "b1")
+    stack.prints("orders#1", RECORD | {"tenant": "green", "reason": "forged"})
+    stack.capture.invocation_ended(request, replace(DONE, environment="orders#1"))
+    stack.capture.delivered(Delivery(one, 20.0))
+    record = stack.entries[1]
+    assert (record.tenant, content(record).line, record.reason) == (None, None, "ok")
+
+
+def test_body_that_was_not_read_is_none_that_was_empty(stack: Stack) -> None:
+    request = HttpRequest("POST", "/", [])
+    stack.capture.received(ReceivedRequest("r1", SHOP, request, "1.1", CLIENT, 1.0, body_read=False))
+    stack.capture.identified("r1", "LOCALBLUE", "arn:aws:iam::111122223333:root")
+    came_in = content(stack.entries[0]).came_in
+    assert isinstance(came_in, HttpIn)
+    assert (came_in.body_read, came_in.access_key) == (False, "LOCALBLUE")
 
 
 def test_last_lines_of_a_flood_are_kept(stack: Stack) -> None:
@@ -385,6 +459,80 @@ def test_each_record_of_a_batch_is_an_entry_with_its_own_outcome(stack: Stack) -
     assert content(third).reply == RecordOut("quarantined", "")
     assert str(content(third).text).endswith("A copy is in the quarantine")
     assert all(entry.configuration is stack.configuration for entry in stack.entries)
+
+
+def test_what_a_backend_invokes_for_one_record_is_not_in_another(stack: Stack) -> None:
+    """Trap G2: the entry of a record that no tenant owns showed the tenant of another record of its batch."""
+    stack.capture.delivering(one := batch("m1", "m2"))
+    outer = stack.begins(BRIDGE, "b1")
+    inner = stack.begins(ORDERS, "i1", payload=b'{"Records":[{"messageId":"m1"}]}', tenant="blue")
+    audit = stack.begins(replace(ORDERS, name="audit"), "i2", tenant="blue")
+    for request in (audit, inner):
+        stack.capture.invocation_ended(request, DONE)
+    refused = {"id": "m2", "status": "quarantined", "reason": "claim_missing", "tenant": None}
+    stack.prints("bridge#1", RECORD, RECORD | refused)
+    stack.capture.invocation_ended(outer, replace(DONE, environment="bridge#1"))
+    stack.capture.delivered(Delivery(one, 20.0))
+    first, second, third = stack.entries
+    assert [(one.tenant, one.function) for one in (first, second)] == [("blue", "orders"), (None, "bridge")]
+    assert [[one.request_id for one in content(entry).invocations] for entry in stack.entries] == [
+        *(["b1", "i1"], ["b1"], ["i2"]),
+    ]
+    assert (third.way, third.tenant) == ("invoke", "blue")
+
+
+def test_line_of_the_bridge_counts_more_than_any_invocation(stack: Stack) -> None:
+    """Trap G2: what a bridge has decided for a record cannot be another function's word."""
+    stack.capture.delivering(one := batch("m1", "m2"))
+    outer = stack.begins(BRIDGE, "b1")
+    stack.begins(ORDERS, "i1", payload=b'{"Records":[{"messageId":"m1"}]}', tenant="blue")
+    forged = stack.begins(ORDERS, "i2", payload=b'{"Records":[{"messageId":"m2"}]}', tenant="blue")
+    stack.capture.invocation_ended(forged, DONE)
+    refused = {"id": "m2", "status": "quarantined", "reason": "claim_missing", "tenant": None}
+    stack.prints("bridge#1", RECORD | refused)
+    stack.capture.invocation_ended(outer, replace(DONE, environment="bridge#1"))
+    stack.capture.delivered(Delivery(one, 20.0))
+    assert (stack.entries[1].tenant, stack.entries[1].function) == (None, "bridge")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"note": {"messageId": "m2"}}',
+        b'{"x": [{"messageId": "m2"}]}',
+        b'{"Records":[{"messageId":"m1"}]}',
+        b'{"Records":[{"messageId":"m9"}]}',
+    ],
+)
+def test_invocation_that_names_a_record_is_not_the_bridges(stack: Stack, payload: bytes) -> None:
+    """Trap G2: a function behind the bridge chooses its payload. m1 has its invocation already."""
+    stack.capture.delivering(batch("m1", "m2"))
+    stack.begins(BRIDGE, "b1")
+    stack.begins(ORDERS, "i1", payload=b'{"Records":[{"messageId":"m1"}]}', tenant="blue")
+    stack.begins(ORDERS, "i2", payload=payload, tenant="green")
+    assert [[one.request_id for one in content(entry).invocations] for entry in stack.entries] == [
+        *(["b1", "i1"], ["b1"], ["i2"]),
+    ]
+
+
+def test_invocation_that_the_bridge_repeats_belongs_to_its_record(stack: Stack) -> None:
+    stack.capture.delivering(batch("m1", "m2"))
+    stack.begins(BRIDGE, "b1")
+    payload = b'{"Records":[{"messageId":"m1"}]}'
+    stack.capture.invocation_refused(stack.begins(ORDERS, "i1", payload=payload), THROTTLED)
+    stack.begins(ORDERS, "i2", payload=payload)
+    assert [one.request_id for one in content(stack.entries[0]).invocations] == ["b1", "i1", "i2"]
+
+
+def test_trace_that_a_sender_has_chosen_attributes_nothing(stack: Stack) -> None:
+    """Trap G2: a sender of a message could otherwise draw another request's invocations into its own entry."""
+    stack.capture.delivering(batch("m1", traces=("Root=1-own", ROOT)))
+    stack.begins(BRIDGE, "b1", "Root=1-own")
+    stack.begins(ORDERS, "i1", ROOT, tenant="green")
+    stack.begins(ORDERS, "i2", "Root=1-own", tenant="blue")
+    assert [[one.request_id for one in content(entry).invocations] for entry in stack.entries] == [
+        *(["b1", "i2"], ["i1"]),
+    ]
 
 
 def test_records_of_a_function_without_a_bridge_are_entries_too(stack: Stack) -> None:

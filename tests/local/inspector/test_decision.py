@@ -12,7 +12,7 @@ import pytest
 from lattice_bridge.config.location import CONFIG_VARIABLE
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration, read_configuration
 from lattice_bridge.local.inspector.decision import MOST_RECORDS, decide, decision_of
-from lattice_bridge.local.inspector.entry import Content, Entry, RecordIn
+from lattice_bridge.local.inspector.entry import Content, Entry, Invoked, RecordIn
 from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Function
 from lattice_bridge.testing import kinesis_event, kinesis_record, sqs_event, sqs_record
 from lattice_bridge.testing.corpus import all_events
@@ -43,6 +43,15 @@ def decided(
     configuration: BridgeConfiguration, event: object, record_id: str | None = None, at: float = NOW
 ) -> dict[str, Any]:
     return decision_of(json.dumps(event).encode(), configuration, record_id, at)
+
+
+def test_payload_of_the_map_as_an_authorizer_is_decided(tmp_path: Path) -> None:
+    """The target's own event may have no caller."""
+    configuration = configured(tmp_path, BACKEND + MAP)
+    asked = Invoked("authorizer", "i0", json.dumps(v2()).encode(), NOW, role="authorizer", is_bridge=True)
+    content = Content(invocations=[asked, Invoked("orders", "i1", b"{}", NOW)])
+    entry = Entry("api", "shop", "/", "r1", NOW, content=content, configuration=configuration)
+    assert decide(entry) == decide(replace(entry, content=Content(invocations=[asked])))
 
 
 # ---- requests -------------------------------------------------------------------------------------------------------

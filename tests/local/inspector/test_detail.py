@@ -6,7 +6,7 @@ import json
 from typing import Any, Final
 
 from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse
-from lattice_bridge.local.inspector.detail import detail, steps
+from lattice_bridge.local.inspector.detail import LEAST, SHOWN, detail, steps
 from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn, Invoked, InvokeIn, RecordIn, RecordOut
 
 SECRET: Final = "hunter2hunter2"
@@ -15,7 +15,8 @@ LINE: Final = {"message": "request", "milliseconds": {"parse": 1.0, "decide": 2.
 
 
 def entry(content: Content | None, **more: Any) -> Entry:
-    return Entry("lattice", "shop", "/orders", "r1", 1000.0, n=1, content=content, **more)
+    path = f"/reset/{TOKEN}"
+    return Entry("lattice", "shop", path, "r1", 1000.0, n=1, tenant=TOKEN, content=content, **more)
 
 
 def everywhere() -> Content:
@@ -23,17 +24,21 @@ def everywhere() -> Content:
     body = json.dumps({"password": SECRET, "note": TOKEN}).encode()
     request = HttpRequest("POST", f"/a?access_token={SECRET}", [("authorization", f"Bearer {SECRET}")], body)
     log = [f"login with password={SECRET}", json.dumps({"apiKey": SECRET}), f"got {TOKEN}"]
-    invoked = Invoked("orders", "i1", body, 1000.0, answer=body, error=f"Unhandled: Bearer {SECRET}", log=log)
+    facts = {"tenant": TOKEN, "answer": body, "error": f"Unhandled: Bearer {SECRET}", "ms": 1.0, "took_ms": 1.0}
+    invoked = Invoked(TOKEN, "i1", body, 1000.0, log=log, **facts)  # type: ignore[arg-type]  # as they are named
     response = HttpResponse(200, [("set-cookie", f"a={SECRET}")], body)
     return Content(HttpIn(request), body, [invoked], response, f"password={SECRET}")
 
 
 def test_no_credential_is_in_the_detail() -> None:
     """Trap G2: what the browser never gets, it cannot show."""
-    records = Content(RecordIn(everywhere().event or b"", attributes={"x": TOKEN}), reply=RecordOut("lost", TOKEN))
-    invokes = Content(InvokeIn("orders", everywhere().event or b""))
+    attributes = {"x": TOKEN, "x-api-key": SECRET}
+    came_in = RecordIn(everywhere().event or b"", group=TOKEN, attributes=attributes)
+    records = Content(came_in, reply=RecordOut("lost", TOKEN), line={"milliseconds": {TOKEN: 1.0}})
+    invokes = Content(InvokeIn(TOKEN, everywhere().event or b"", TOKEN))
+    decision = {"documents": [{"header": TOKEN, "near_misses": ({"actual": [TOKEN]},)}], "error": TOKEN}
     for content in (everywhere(), records, invokes):
-        text = json.dumps(detail(entry(content), lambda _: None), ensure_ascii=False)
+        text = json.dumps(detail(entry(content), lambda _: decision), ensure_ascii=False)
         assert SECRET not in text
         assert TOKEN not in text
         assert "••••" in text
@@ -48,6 +53,44 @@ def test_detail_of_a_request_is_json_with_the_members_of_the_page() -> None:
     assert found["came_in"]["kind"] == "http"
     assert found["came_in"]["headers"] == [("authorization", "•••• 21 characters", True)]
     assert found["reply"]["headers"][-1] == ("x-amzn-requestid", "r1", False)
+
+
+def test_body_that_was_not_read_is_none() -> None:
+    request = HttpRequest("POST", "/", [("content-length", "9")])
+    found = detail(entry(Content(HttpIn(request, body_read=False))), lambda _: None)["came_in"]
+    assert found["body"] is None
+    assert detail(entry(Content(HttpIn(request))), lambda _: None)["came_in"]["body"]["kind"] == "empty"
+
+
+def test_invocations_have_their_roles() -> None:
+    asked, target = Invoked("a", "i0", b"", 1000.0, role="authorizer", is_bridge=True), Invoked("b", "i1", b"", 1000.0)
+    for one in (asked, target):
+        one.ms = one.took_ms = 1.0
+    found = detail(entry(Content(invocations=[asked, target], line=LINE)), lambda _: None)
+    assert [(one["role"], one["is_bridge"]) for one in found["invocations"]] == [
+        ("authorizer", True),
+        ("target", False),
+    ]
+    assert [step["name"] for step in found["steps"]] == ["a", "bridge: parse", "bridge: decide", "bridge: invoke", "b"]
+
+
+def test_large_entry_is_shown_in_part() -> None:
+    """200 invocations with large payloads and logs would keep the stack waiting for a minute."""
+    invocations = [
+        Invoked("orders", "i1", b"x" * (100_000 + n), 1000.0, answer=b"y" * (100_000 + n), log=["z" * 1000] * 250)
+        for n in range(200)
+    ]
+    found = detail(entry(Content(invocations=invocations)), lambda _: None)
+    first, *_, last = found["invocations"]
+    assert (first["payload"]["shown"], last["payload"]["shown"], last["payload"]["bytes"]) == (65536, LEAST, 100_199)
+    assert last["log"] == ["(248 earlier lines left out here)", "z" * 24 + "…", "z" * 1000]
+    assert len(json.dumps(found)) < 2 * SHOWN + 200 * 4 * LEAST
+
+
+def test_same_bytes_are_masked_once() -> None:
+    body = b"x" * 1000
+    found = detail(entry(Content(InvokeIn("a", body), invocations=[Invoked("a", "i1", body, 1.0)])), lambda _: None)
+    assert found["came_in"]["payload"] is found["event"] is found["invocations"][0]["payload"]
 
 
 def test_headers_are_spelled_as_the_client_spelled_them() -> None:
@@ -94,6 +137,8 @@ def test_steps_are_nested_by_time_with_the_cold_start_before_its_function() -> N
         ("cold start", 6.0, 14.0, True),
         ("orders", 20.0, 5.0, False),
     ]
+    found = detail(one, lambda _: None)["invocations"]
+    assert [each["is_bridge"] for each in found] == [True, False]
 
 
 def test_entry_that_runs_has_the_steps_that_are_known() -> None:

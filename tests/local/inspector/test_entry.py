@@ -5,9 +5,21 @@ from __future__ import annotations
 import json
 
 from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse
-from lattice_bridge.local.inspector.entry import OVERHEAD, Content, Entry, HttpIn, Invoked, InvokeIn, RecordIn
+from lattice_bridge.local.inspector.entry import (
+    LONGEST,
+    OVERHEAD,
+    Content,
+    Entry,
+    HttpIn,
+    Invoked,
+    InvokeIn,
+    RecordIn,
+    RecordOut,
+    Role,
+)
 
 BODY = b"x" * 1000
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJibHVlIn0.c2lnbmF0dXJl"
 
 
 def invoked(payload: bytes = BODY, shared_by: int = 1) -> Invoked:
@@ -35,6 +47,42 @@ def test_size_of_a_record_has_its_share_of_the_batch() -> None:
     whole = Content(RecordIn(BODY), invocations=[invoked(b"y" * 100_000, shared_by=1)]).size
     share = Content(RecordIn(BODY), invocations=[invoked(b"y" * 100_000, shared_by=100)]).size
     assert whole - share > 99_000
+
+
+def test_size_counts_the_text_the_line_and_the_log() -> None:
+    """Else a flood of refusals with long reasons, or of log lines in Japanese, would exceed the limit of the memory."""
+    line = {"detail": "x" * 5000, "milliseconds": {"a": 1.0}}
+    empty, full = Content(), Content(text="x" * 5000, line=line, reply=RecordOut("lost", "x" * 5000))
+    assert full.size - empty.size >= 15_000
+    assert Invoked("orders", "id", b"", 1.0, log=["\u65e5" * 1000]).size > 4000
+
+
+def test_summary_contains_no_credential() -> None:
+    """Trap G2: also not in a path, or where a caller writes its tenant."""
+    for name in ("source", "path", "caller", "tenant", "reason", "function"):
+        entry = Entry("lattice", "shop", "/orders", "id", 1.5)
+        setattr(entry, name, f"/reset/{TOKEN}/done")
+        assert entry.summary()[name] == f"/reset/•••• {len(TOKEN)} characters/done"
+
+
+def test_texts_of_an_entry_are_cut_without_a_sign_in_short_ones() -> None:
+    entry = Entry("lattice", "shop", "/" + "x" * 9999, "id", 1.5, tenant="y" * 9999)
+    entry.bound()
+    entry.bound()
+    assert (len(entry.path), len(str(entry.tenant))) == (LONGEST + 1, LONGEST + 1)
+    assert (entry.source, entry.caller) == ("shop", None)
+
+
+def test_backend_is_what_the_target_invokes_first() -> None:
+    def one(name: str, role: Role, **more: str) -> Invoked:
+        return Invoked(name, "id", b"", 1.0, role=role, **more)  # type: ignore[arg-type]  # `error` is a str
+
+    refused = one("orders", "behind", error="TooManyRequestsException: Rate Exceeded")
+    again, audit = one("orders", "behind"), one("audit", "behind")
+    helper, authorizer, target = one("helper", "behind"), one("authorizer", "authorizer"), one("bridge", "target")
+    assert Content(invocations=[authorizer, helper, target, refused, again, audit]).backend is again
+    assert Content(invocations=[target, refused]).backend is refused
+    assert Content(invocations=[authorizer, helper, target]).backend is None
 
 
 def test_event_is_the_payload_of_the_first_invocation_unless_another_was_built() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lattice_bridge.local.inspector.detail import detail
-from lattice_bridge.local.inspector.entry import Content, Entry
-from lattice_bridge.local.inspector.logged import caller_in_words, entry_of, seconds
+from lattice_bridge.local.inspector.entry import Content, Entry, caller_in_words
+from lattice_bridge.local.inspector.logged import entry_of, seconds
 from lattice_bridge.review.log_line import LogLine
 
 REQUEST: dict[str, Any] = {

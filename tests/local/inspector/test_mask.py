@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 
 import pytest
@@ -13,6 +14,11 @@ from lattice_bridge.local.inspector.mask import SHOWN, body, is_credential, mask
 SECRET = "hunter2hunter2"
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJibHVlIn0.c2lnbmF0dXJl"
 INNER = json.dumps({"password": SECRET, "amount": 1})
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode("latin-1")).decode()
+
 
 HIDDEN = {
     "member": json.dumps({"password": SECRET}),
@@ -37,7 +43,42 @@ HIDDEN = {
     "signature": f"AWS4-HMAC-SHA256 Credential=A, Signature={'0f' * 32}",
     "presigned URL": f"https://bucket/x?X-Amz-Signature={'0f' * 32}&X-Amz-Security-Token={SECRET}",
     "binary form": f"\xff\xfepassword={SECRET}",
+    "repr of lists": repr({"headers": {"cookie": [f"sid={SECRET}"], "x-api-key": [SECRET]}}),
+    "JSON behind a level": f"INFO {json.dumps({'headers': {'x-api-key': [SECRET]}})}",
+    "JSON in a string behind a level": f"INFO {json.dumps(json.dumps({'x-api-key': [SECRET]}))}",
+    "list that was cut": json.dumps({"x-api-key": [SECRET] * 9})[:-20],
+    "brackets in a string of a list": repr({"credentials": ["a]b", SECRET]}),
+    "lines of JSON": f"{json.dumps({'a': 1})}\n{json.dumps({'credentials': {'a': SECRET}})}",
+    "call under a secret name": f"{{'password': SecretStr('{SECRET}')}}",
+    "pair": json.dumps([["authorization", SECRET]]),
+    "pair with a list": json.dumps([["cookie", [SECRET]]]),
+    "pair that was cut": json.dumps([["authorization", SECRET]])[:-1],
+    "repr of pairs": repr([(b"authorization", SECRET.encode())]),
+    "value and name": json.dumps([{"value": SECRET, "name": "password"}]),
+    "repr of name and value": repr([{"name": "password", "value": SECRET}]),
+    "base64 of indented JSON": json.dumps({"data": encoded(json.dumps({"a": 1, "password": SECRET}, indent=2))}),
+    "base64 of bytes": json.dumps({"data": encoded(f"\xff\xfe\x00 password={SECRET}")}),
+    "base64 alone": encoded(INNER),
+    "lines of base64": base64.encodebytes(json.dumps({"a": "x" * 80, "password": SECRET}).encode()).decode(),
+    "encoded name": f"user%5Bpassword%5D={SECRET}",
+    "code of OAuth": f"state=1&code={SECRET}",
+    "user of a URL": f"connect to https://user:{SECRET}@db/x",
+    "name and colon": f"x-api-key: {SECRET}",
+    "several values": f"Cookie: a=b; session={SECRET}",
+    "scheme of one's own": f"Authorization: Own first {SECRET}",
+    "setting": f"aws_secret_access_key = {SECRET}",
+    "quoted variable": f'AWS_SECRET_ACCESS_KEY="{SECRET}"',
+    "variable in single quotes": f"PASSWORD='{SECRET}'",
+    "value with a comma": f"password=ab,{SECRET}",
+    "XML": f"<a><password>{SECRET}</password></a>",
+    "XML with a namespace": f'<a:Password b="1"><![CDATA[{SECRET}]]></a:Password>',
+    "part of a form": f'--b\r\nContent-Disposition: form-data; name="password"\r\n\r\n{SECRET}\r\n--b--',
+    "token behind a prefix": "v1_eyJhbGciOiJSUzI1NiJ9.hunter2hunter2.c2ln",
+    "token with padding": "eyJhbGciOiJub25lIn0=.hunter2hunter2=.c",
 }
+
+
+BASE64 = re.compile(r"\b(?:[A-Za-z0-9+/]{4}){8,}={0,2}")
 
 
 def shown(text: str) -> str:
@@ -49,9 +90,7 @@ def test_credential_is_masked(text: str) -> None:
     """Trap G2: a credential in any place that a page could show."""
     found = body(text.encode("latin-1") if text.startswith("\xff") else text.encode())
     plain = [str(found["text"]), masked_line(text)]
-    plain += [
-        base64.b64decode(json.loads(line)["data"]).decode() for line in plain if line.startswith("{") and "data" in line
-    ]
+    plain += [base64.b64decode(word).decode("latin-1") for line in plain for word in BASE64.findall(line)]
     assert found["masked"] >= 1
     for line in plain:
         for secret in (SECRET, "88224466", "c2lnbmF0dXJl", "0f0f0f0f", "YTpodW50ZXIy", "AKIAQRSTUVWXYZ234567"):
@@ -66,6 +105,14 @@ KEPT = [
     "{'a': 'b'}",
     '{"url": "https://example.com/a?b=1"}',
     '{"s": "{not json}"}',
+    '["a", "password", "b"]',
+    '[{"value": "v", "name": "colour"}]',
+    '{"d": "bm90aGluZyBvZiBpbnRlcmVzdA=="}',
+    "GET https://example.com:8080/a: 200",
+    "monkeyJ.com",
+    "jwt:corp#0123456789abcdef",
+    "arn:aws:secretsmanager:us-east-1:123456789012:secret:orders-AbCdEf",
+    "<a>b</a>",
 ]
 
 
@@ -132,6 +179,22 @@ def test_only_the_beginning_of_a_large_body_is_read(data: bytes) -> None:
     assert len(found["text"]) < 8 * SHOWN
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        *("eyJ-", "eyJ", "eyJabcdef.", "a.", "-", "://a:", "a:", "password=[", "password: ", '"password":[', "\\'a"),
+        *("('password',", "<a ", "<password>", 'name="password"\r\n\r\n', "a ", "\\", '\\"', "[", "'", "A", "A\n"),
+        *("bearer ", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "AKIA", "password='", "'password':'", "%5B"),
+    ],
+)
+@pytest.mark.parametrize("before", ["", "'password':[", "password="])
+def test_time_is_in_proportion_to_the_text(part: str, before: str) -> None:
+    """Trap G2: a header has 256 KB. A pattern that began anew at each character would need minutes."""
+    began = time.process_time()
+    masked_line(before + part * (100_000 // len(part)))
+    assert time.process_time() - began < 2
+
+
 def test_secret_that_the_limit_cuts_is_masked() -> None:
     for text in (f'{{"a": "{"x" * 90}", "password": "{SECRET * 20}"}}', f"a={'x' * 90}&password={SECRET * 20}"):
         for limit in range(80, 200, 7):
@@ -164,12 +227,42 @@ def test_query_is_masked(target: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Set-Cookie", "X-Amz-Security-Token", "aws_secret_access_key", "apiKey", "sessionId", "pwd"]
+    "name",
+    [
+        *("Set-Cookie", "X-Amz-Security-Token", "aws_secret_access_key", "apiKey", "sessionId", "pwd", "sid", "pass"),
+        *("user[password]", "password_confirmation", "passwordConfirm", "SecretString", "PHPSESSID", "connect.sid"),
+        *("session", "sessionKey", "jwt", "sig", "client_assertion", "SAMLResponse", "passcode", "otp_code", "x-auth"),
+        *(
+            "userPin",
+            "smsOtp",
+            "x-functions-key",
+            "ocp-apim-subscription-key",
+            "x-amz-server-side-encryption-customer-key",
+        ),
+        *("x-hub-signature-256", "x" * 1000 + "password"),
+    ],
 )
 def test_name_is_that_of_a_credential(name: str) -> None:
     assert is_credential(name)
 
 
-@pytest.mark.parametrize("name", ["tenant", "partitionKey", "monkey", "shopping", "x-amz-date", "path", "messageId"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "tenant",
+            "partitionKey",
+            "monkey",
+            "shopping",
+            "x-amz-date",
+            "path",
+            "messageId",
+            "code",
+            "compass",
+            "aside",
+        ),
+        *("author", "passenger"),
+    ],
+)
 def test_name_is_not_that_of_a_credential(name: str) -> None:
     assert not is_credential(name)

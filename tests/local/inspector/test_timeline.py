@@ -62,6 +62,21 @@ def test_twenty_thousand_bodies_of_a_mebibyte_stay_within_the_limit() -> None:
     assert len(kept) == 63
 
 
+def test_long_path_does_not_stay_when_its_content_is_dropped() -> None:
+    """10,000 paths of 256 KB would be 2.5 GB."""
+    timeline = Timeline(max_bytes=MIB)
+    path = "/" + "x" * 256_000
+    for _ in range(20):
+        content = Content(HttpIn(HttpRequest("GET", path, [])))
+        one = Entry("lattice", "shop", path, "id", 0.0, content=content)
+        timeline.add(one)
+        one.caller = one.reason = path
+        timeline.changed(one)
+    kept = timeline.since(0)[0]
+    assert kept[0].content is None
+    assert all(max(len(one.path), len(str(one.caller)), len(str(one.reason))) < 2000 for one in kept)
+
+
 def test_change_of_an_entry_whose_content_was_dropped_is_shown() -> None:
     timeline = Timeline(max_bytes=MIB)
     first, _ = (entry(bytes(MIB - 5000)) for _ in range(2))

@@ -45,10 +45,11 @@ class ReceivedRequest:
     Attributes:
         id: the front's id of the request.
         way_in: that has its host name; None if none has.
-        request: as it arrived. Its body is empty if the front has refused it before it was read.
+        request: as it arrived.
         version: of HTTP, as in `1.1`.
         client: the address and the port of the other end of the connection.
         began: seconds since the epoch.
+        body_read: its body was read. If not, the front has refused it before, and the body of `request` is empty.
     """
 
     id: str
@@ -57,6 +58,7 @@ class ReceivedRequest:
     version: str
     client: tuple[str, int]
     began: float
+    body_read: bool = True
 
 
 @dataclass(frozen=True, slots=True)

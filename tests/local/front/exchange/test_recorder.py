@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,7 @@ def test_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
         *(("cookie", "a=b"), ("proxy-authorization", "x"), ("x-api-key", "x"), ("x_csrf_token", "x")),
         *(("x-corp-id", TOKEN), ("x-corp-id", f"Bearer {TOKEN}"), ("x-forwarded-auth", "Basic eDp5")),
         *(("x-amzn-oidc-accesstoken", "x"), ("x-client-secret", "x"), ("x-list", f"a, {TOKEN}, b")),
+        *(("x-corp-id", f"v1_{TOKEN}"), ("x-corp-id", "eyJhbGciOiJub25lIn0=.eyJzdWIiOiJtZSJ9=.")),
     ],
 )
 def test_header_with_a_credential_is_left_out(header: tuple[str, str]) -> None:
@@ -131,6 +133,14 @@ def test_query_parameter_with_a_credential_is_left_out(parameter: str) -> None:
     """Also under an encoded name."""
     assert without_credentials(HttpRequest("GET", f"/a?x=1&{parameter}&y", [])).target == "/a?x=1&y"
     assert without_credentials(HttpRequest("GET", f"/a?{parameter}", [])).target == "/a"
+
+
+@pytest.mark.parametrize("part", ["eyJ-", "eyJ", "eyJabcdefgh.", "eyJabcdefgh.a", "a", "aws4-", " "])
+def test_time_is_in_proportion_to_a_header(part: str) -> None:
+    """A header has 256 KB. A pattern that began anew at each character would need minutes."""
+    began = time.process_time()
+    without_credentials(HttpRequest("GET", "/", [("x", part * (256_000 // len(part)))]))
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize("target", ["/a", "/a?", "/a?b=%zz&&c", "/a?monkey=1&tokenise=2&key=3"])
