@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, Self, TypeVar
 
+from lattice_bridge.local.inspector.detail import Decide
 from lattice_bridge.local.inspector.entry import Entry
 from lattice_bridge.local.inspector.server import Inspector
 from lattice_bridge.local.inspector.timeline import Timeline
@@ -41,12 +42,13 @@ class Stack:
     aws = "http://127.0.0.1:9001"
     header = "x-tenant-id"
 
-    def __init__(self, add: Callable[[data.Made], None], timeline: Timeline) -> None:
+    def __init__(self, add: Callable[[data.Made], None], decide: Decide, timeline: Timeline) -> None:
         self.asked: list[tuple[str, Any]] = []
         self.is_late = False
         self.refusal: str | None = None
         self.found = data.runs()
         self._add = add
+        self._decide = decide
         self._timeline = timeline
 
     @property
@@ -63,7 +65,7 @@ class Stack:
         if changes.get("method") == "BREAK":
             raise Refused(400, f"method: {data.SCRIPT} is not a method. Fix: write letters")
         fresh = replace(entry, at=time.time(), replay_of=entry.n, ms=8.8, cold=False)
-        made = data.Made(fresh)
+        made = data.Made(fresh, self._decide(entry))
         if tenant := changes.get("tenant"):
             fresh.tenant, fresh.status, fresh.outcome, fresh.reason = tenant, 200, "ok", "ok"
             event = v2(role("support"), headers={"x-tenant-id": tenant})
@@ -115,7 +117,7 @@ class Sample:
         kept: int = 10_000,
     ) -> None:
         self.timeline = Timeline(kept)
-        self.stack = Stack(self._add, self.timeline)
+        self.stack = Stack(self._add, self._decide, self.timeline)
         live, title = (self.stack, "template.yaml") if mode == "live" else (None, "recording.jsonl")
         self.inspector = Inspector(self.timeline, self._decide, title, live, pause=pace)
         self.inspector.token = TOKEN

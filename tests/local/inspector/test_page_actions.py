@@ -158,7 +158,7 @@ def test_comparison_marks_what_differs(page: Page) -> None:
 
 def test_copies_are_what_the_server_makes(page: Page) -> None:
     page.locator("#entry-2").click()
-    for name, wanted in (("curl", "curl "), ("event", '"version": "2.0"'), ("[[test]]", "[[test]]")):
+    for name, wanted in (("curl", "curl "), ("event", '"version": "2.0"')):
         page.get_by_role("button", name=f"Copy as {name}").click()
         expect(page.get_by_role("button", name=f"Copy as {name}")).to_have_text("Copied")
         assert wanted in page.evaluate("navigator.clipboard.readText()")

@@ -94,9 +94,10 @@ def test_request_appears_and_is_sent_again_as_another_tenant(page: Page, stack: 
     first.click()
     page.get_by_role("tab", name="Payload").click()
     expect(page.locator(".invocation h3")).to_have_text(["orders"])
-    page.get_by_role("button", name="Copy as curl").click()
-    expect(page.get_by_role("button", name="Copy as curl")).to_have_text("Copied")
-    assert "/orders?x=1" in page.evaluate("navigator.clipboard.readText()")
+    for name, wanted in (("curl", "/orders?x=1"), ("[[test]]", 'expect = "blue"')):
+        page.get_by_role("button", name=f"Copy as {name}").click()
+        expect(page.get_by_role("button", name=f"Copy as {name}")).to_have_text("Copied")
+        assert wanted in page.evaluate("navigator.clipboard.readText()")
     page.get_by_role("button", name="Edit and replay").click()
     page.get_by_label("Tenant asked for").fill("green")
     page.get_by_role("button", name="Send").click()

@@ -169,9 +169,9 @@ function isRepeatable({ dropped, came_in: came }) {
 }
 
 /** Whether an entry has what a copy of it is made of. */
-function hasPartsOf({ came_in: came, event }, as) {
+function hasPartsOf({ came_in: came, event, decision }, as) {
   if (as === "curl") return came?.kind === "http" && came.body !== null;
-  return as === "test" || event !== null;
+  return as === "test" ? decision !== null : event !== null;
 }
 
 function move(event) {

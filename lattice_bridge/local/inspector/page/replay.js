@@ -8,7 +8,7 @@
 import { bodyView } from "./body.js";
 import { count, h, milliseconds, outcomeOf, tenantChip, visible } from "./dom.js";
 
-const SIGNATURE = new Set(["authorization", "x-amz-date"]); // each request has its own
+const OWN = new Set(["authorization", "x-amz-date", "x-amzn-requestid"]); // each request has its own
 const MASK = "•••• ";
 const SAME = " same"; // no access key begins with a space
 const MAX_LINES = 3000; // the comparison of lines takes as many steps as the product of both numbers
@@ -143,8 +143,8 @@ function bodyField(body, label = "Body") {
   return { element, read };
 }
 
-/** The digits of a hex dump, without its offsets and its column of characters. */
-const hexOf = (dump) => dump.split("\n").map((line) => line.replace(/^[0-9a-f]{4,8}:?\s+/, "").replace(/\s{2,}\|.*$|\s{3,}.*$/, "").trim()).join("\n");
+/** The digits of a hex dump. In each line, they are between its offset and its column of characters. */
+const hexOf = (dump) => dump.split("\n").map((line) => line.slice(10, 58).trim()).join("\n");
 
 // ---- comparison ----------------------------------------------------------------------------------------------------
 
@@ -164,7 +164,7 @@ export function comparison(detail, original, app) {
     ["request line", ...both.map(({ came_in: came }) => (came?.kind === "http" ? `${came.method} ${came.target}` : null))],
     ["signed by", ...both.map(({ came_in: came }) => came?.identity?.access_key ?? null)],
     ["group", ...both.map(({ came_in: came }) => came?.group ?? null)],
-    ...named(both.map(({ came_in: came }) => came?.headers ?? [])).map((row) => (SIGNATURE.has(row[0]) ? [...row, null, true] : row)),
+    ...named(both.map(({ came_in: came }) => came?.headers ?? [])).map(markedIfOwn),
     ["body", ...both.map(body), linesOf],
     ["Decision"],
     ["caller", ...decisions.map((one) => one?.caller ?? null)],
@@ -173,7 +173,7 @@ export function comparison(detail, original, app) {
     ["decision", ...decisions.map((one) => (one ? (one.allowed ? `allowed: ${one.tenant}` : `refused: ${one.reason}`) : null))],
     ["Reply"],
     ["status", ...both.map(({ reply: one }) => one?.status ?? one?.outcome ?? null)],
-    ...named(both.map(({ reply: one }) => one?.headers ?? [])),
+    ...named(both.map(({ reply: one }) => one?.headers ?? [])).map(markedIfOwn),
     ["body", ...both.map(reply), linesOf],
   ];
   const heads = both.map(({ summary }, place) => h("th", { scope: "col" }, h("button", { type: "button", class: "link", on: { click: () => app.go({ n: summary.n, with: "" }, { remember: true }) } }, `#${summary.n} ${place ? "replay" : "original"}`)));
@@ -188,6 +188,8 @@ export function comparison(detail, original, app) {
     h("table", {}, h("thead", {}, h("tr", {}, h("td", {}), heads)), h("tbody", {}, drawn.filter(Boolean))),
   );
 }
+
+const markedIfOwn = (row) => (OWN.has(row[0]) ? [...row, null, true] : row);
 
 const nextHead = (rows, place) => {
   const next = rows.findIndex((row, index) => index > place && row.length === 1);
