@@ -47,7 +47,7 @@ def main(seconds: int, rate: int) -> None:
             paints.append(float(page.evaluate(PAINT)))
             page.reload()
         click.echo(f"first contentful paint: {statistics.median(paints):.0f} ms (median of 5)")
-        sample.change(data.many(1, FULL))
+        sample.add(*data.many(1, FULL))
         page.locator("#count", has_text="10,000").wait_for()
         page.keyboard.press("j")
         session = page.context.new_cdp_session(page)
@@ -79,7 +79,7 @@ def _feed(sample: Sample, seconds: int, rate: int) -> None:
     while (passed := time.monotonic() - begin) < seconds:
         wanted = FULL + int(passed * rate)
         if wanted > count:
-            sample.change(data.many(count + 1, wanted - count))
+            sample.add(*data.many(count + 1, wanted - count))
         count = wanted
         time.sleep(TICK)
 

@@ -1,15 +1,22 @@
-"""Entries of the inspector for tests of its page: decisions by `explain`, events of the builders, hostile strings."""
+"""Entries of the inspector for tests of its page: decisions by `explain`, events of the builders, hostile strings.
+
+Rule: they are entries of the real timeline, as a stack captures them. The real server makes of them what the page gets.
+"""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse
+from lattice_bridge.local.inspector import mask
+from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn, Invoked, InvokeIn, RecordIn, RecordOut
 from lattice_bridge.testing import sqs_event, sqs_record
 from tests.support.builders import ACCOUNT, MAP, role, v1, v2
 from tests.support.commands import read
@@ -25,8 +32,11 @@ BODY: Final = {
     "order": 12345678901234567890,
     "items": [{"sku": "A-1", "count": 2}, {"sku": "B-7", "count": 1}],
     "notes": None,
-    "card": "•••• 16 characters",
+    "password": "4111111111111111",
 }
+HUGE: Final = json.dumps({"text": "x" * 6_000_000}).encode()
+"""The largest payload that Lambda takes."""
+BEGIN: Final = 1_795_000_000.0
 
 
 @cache
@@ -44,37 +54,21 @@ def decision_of(event: Mapping[str, Any], map_text: str = MAP, **more: Any) -> D
     return {"documents": documents, "same_map": True, "map": "bridge.toml", "error": None}
 
 
-def body(value: Any, *, total: int | None = None, masked: int = 0) -> Document:
-    """A BODY: bytes as hex, a string as text, everything else as JSON."""
-    if value in (None, b"", ""):
-        return {"kind": "empty", "text": "", "bytes": 0, "shown": 0, "masked": 0}
-    if isinstance(value, bytes):
-        kind, text, size = "hex", _dump(value), len(value)
-    elif isinstance(value, str):
-        kind, text, size = "text", value, len(value.encode("utf-8", "replace"))
-    else:
-        kind, text = "json", json.dumps(value, indent=2, ensure_ascii=False)
-        size = len(text.encode())
-    return {"kind": kind, "text": text, "bytes": total or size, "shown": size, "masked": masked}
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An entry, and its decision as `decision.decide` would explain it."""
+
+    entry: Entry
+    decision: Document | None = None
 
 
-def _dump(data: bytes) -> str:
-    rows = (data[start : start + 16] for start in range(0, len(data), 16))
-    return "\n".join(
-        f"{16 * place:08x}  {row.hex(' '):<47}  |{''.join(chr(one) if 32 <= one < 127 else '.' for one in row)}|"
-        for place, row in enumerate(rows)
-    )
-
-
-def summary(n: int, path: str, **fields: Any) -> Document:
-    """A SUMMARY with harmless defaults."""
-    return {
-        "n": n,
-        "at": 1_795_000_000.0 + n * 1.37,
+def entry(n: int, path: str, *, content: Content | None = None, **fields: Any) -> Entry:
+    """An entry with harmless defaults. `n` is the number that the timeline will give it."""
+    defaults: Document = {
+        "at": BEGIN + n * 1.37,
         "way": "lattice",
         "source": "shop",
         "method": "GET",
-        "path": path,
         "id": f"4f0e6a58-11c2-4d7a-9c64-{n:012x}",
         "caller": "role blue-api",
         "tenant": "blue",
@@ -83,155 +77,107 @@ def summary(n: int, path: str, **fields: Any) -> Document:
         "status": 200,
         "reason": "ok",
         "ms": 12.4,
-        "cold": False,
         "function": "orders",
-        "replay_of": None,
-        **fields,
     }
+    return Entry(path=path, content=content, **{**defaults, **fields})
 
 
-def invocation(function: str, tenant: str | None, payload: Any, answer: Any, **fields: Any) -> Document:
-    return {
-        "function": function,
-        "tenant": tenant,
-        "payload": body(payload),
-        "answer": None if answer is None else body(answer),
-        "error": None,
-        "environment": f"{function}{f'/{tenant}' if tenant else ''}#1",
-        "cold": False,
-        "began": 1.2,
-        "init_ms": None,
-        "ms": 8.3,
-        "log": [],
+def _json(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else json.dumps(value, ensure_ascii=False).encode()
+
+
+def invoked(of: Entry, function: str, tenant: str | None, payload: Any, answer: Any, **fields: Any) -> Invoked:
+    """An invocation that began `after` milliseconds and ran for `ms`."""
+    ms, init = fields.pop("ms", 8.3), fields.get("init_ms")
+    return Invoked(
+        function,
+        f"{of.id}-{function}",
+        _json(payload),
+        of.at + fields.pop("after", 1.2) / 1000,
+        tenant=tenant,
+        answer=None if answer is None else _json(answer),
+        environment=f"{function}{f'/{tenant}' if tenant else ''}#1",
+        ms=ms,
+        took_ms=ms + (init or 0),
         **fields,
-    }
-
-
-def detail(entry: Document, **fields: Any) -> Document:
-    """A DETAIL of which a test writes only what it is about."""
-    return {
-        "summary": entry,
-        "dropped": False,
-        "came_in": None,
-        "event": None,
-        "decision": None,
-        "invocations": [],
-        "reply": None,
-        "steps": [],
-        "text": None,
-        **fields,
-    }
-
-
-def http_detail(
-    entry: Document,
-    built: Mapping[str, Any],
-    answer: Any,
-    *,
-    sent: Any = None,
-    target: str | None = None,
-    **fields: Any,
-) -> Document:
-    """A request through the bridge, to the function if the bridge allows it."""
-    decision = fields.pop("decision", None) or decision_of(built)
-    (found,) = decision["documents"]
-    cold, total = entry["cold"], entry["ms"] or 5.0
-    reply = {"statusCode": entry["status"], "body": json.dumps(answer)}
-    calls = [invocation("bridge", None, built, reply, began=0.6, ms=round(total - 1.1, 1), log=[_log_line(entry)])]
-    steps = [_step("front", 0, total), _step("bridge", 0.6, total - 1.1)]
-    steps += [_step("bridge: parse", 0.6, 0.3), _step("bridge: decide", 0.9, 0.4)]
-    if found["allowed"] and entry["function"]:
-        log = [f"INFO\tlisting orders of {entry['tenant']}", f"INFO\t{ANSI} done"]
-        began = 0.42 * total if cold else 2.1
-        calls.append(
-            invocation(
-                *("orders", entry["tenant"], built, reply),
-                cold=cold,
-                began=began,
-                init_ms=0.4 * total if cold else None,
-                log=log,
-            )
-        )
-        steps += [_step("cold start", 2.1, 0.4 * total, cold=True)] if cold else []
-        steps.append(_step("orders", began, total - began - 1.4))
-    principal = found["caller"]
-    return detail(
-        entry,
-        **{
-            "came_in": {
-                "kind": "http",
-                "method": entry["method"],
-                "target": target or entry["path"],
-                "version": "1.1",
-                "headers": _headers(built, principal),
-                "body": body(sent, masked=1 if sent is BODY else 0),
-                "identity": {"access_key": "LOCALBLUEAPI", "principal": principal} if principal else None,
-            },
-            "event": body(built),
-            "decision": decision,
-            "invocations": calls,
-            "reply": {"status": entry["status"], "headers": _REPLY_HEADERS, "body": body(answer)},
-            "steps": steps,
-            **fields,
-        },
     )
 
 
-_REPLY_HEADERS: Final = [["content-type", "application/json", False], ["x-request-id", "4f0e6a58", False]]
+def of_http(of: Entry, built: Mapping[str, Any], answer: Any, **fields: Any) -> Made:
+    """A request through the bridge, to the function if the bridge allows it.
+
+    Args:
+        of: the entry, without its content.
+        built: the event.
+        answer: of the function, or the bridge's own.
+        fields: `sent` is the body, `target` has the query, `decision` is another one; the rest is of the content.
+    """
+    decision = fields.pop("decision", None) or decision_of(built)
+    sent, target = fields.pop("sent", b""), fields.pop("target", of.path)
+    (found,) = decision["documents"]
+    total = of.ms or 5.0
+    reply = {"statusCode": of.status, "body": json.dumps(answer)}
+    line = {"message": "request", "requestId": of.id, "status": of.status, "reason": of.reason, "tenant": of.tenant}
+    line["milliseconds"] = {"parse": 0.3, "decide": 0.4, "total": total - 1.1}
+    calls = [
+        invoked(
+            *(of, "bridge", None, built, reply),
+            after=0.6,
+            ms=round(total - 1.1, 1),
+            log=[json.dumps(line)],
+            is_bridge=True,
+        )
+    ]
+    if found["allowed"] and of.function:
+        log = [f"INFO\tlisting orders of {of.tenant}", f"INFO\t{ANSI} done"]
+        init = 0.4 * total if of.cold else None
+        more = {"cold": of.cold, "init_ms": init, "log": log, "role": "behind"}
+        calls.append(invoked(of, "orders", of.tenant, built, reply, after=2.1, ms=total / 2 - 1.4, **more))
+    came_in = HttpIn(
+        HttpRequest(of.method or "GET", target, _headers(built, found["caller"]), _json(sent)),
+        access_key="LOCALBLUEAPI" if found["caller"] else None,
+        principal=found["caller"],
+    )
+    response = HttpResponse(of.status or 200, [("content-type", "application/json")], _json(answer))
+    of.content = Content(**{"came_in": came_in, "invocations": calls, "reply": response, "line": line, **fields})
+    return Made(of, decision)
 
 
-def _headers(event: Mapping[str, Any], principal: str | None) -> list[list[Any]]:
-    found = [[name, value[0] if isinstance(value, list) else value, False] for name, value in event["headers"].items()]
-    signature = [["authorization", "•••• 249 characters", True], ["x-amz-date", "20261118T093412Z", False]]
-    return [*found, ["user-agent", "curl/8.11.0", False], *(signature if principal else [])]
+def _headers(event: Mapping[str, Any], principal: str | None) -> list[tuple[str, str]]:
+    found = [(name, value[0] if isinstance(value, list) else value) for name, value in event["headers"].items()]
+    signature = [
+        ("authorization", f"AWS4-HMAC-SHA256 Credential=LOCALBLUEAPI/20261118/us-east-1/, Signature={'0f' * 32}"),
+        ("x-amz-date", "20261118T093412Z"),
+    ]
+    return [*found, ("user-agent", "curl/8.11.0"), *(signature if principal else [])]
 
 
-def _step(name: str, start: float, ms: float, *, cold: bool = False) -> Document:
-    return {"name": name, "from": round(start, 2), "ms": round(ms, 2), "cold": cold}
-
-
-def _log_line(entry: Document) -> str:
-    fields = {"message": "request", "requestId": entry["id"], "status": entry["status"], "reason": entry["reason"]}
-    return json.dumps({**fields, "tenant": entry["tenant"]})
-
-
-def record_detail(entry: Document, event: Mapping[str, Any], reply: Document, **fields: Any) -> Document:
+def of_record(of: Entry, event: Mapping[str, Any], reply: RecordOut, text: str | None = None) -> Made:
+    """A message that a router reads, to the worker if the bridge allows it."""
     (record,) = event["Records"]
     decision = decision_of(event, QUEUES)
-    calls = [invocation("router", None, event, {"batchItemFailures": []}, ms=9.1)]
+    line = {"message": "record", "milliseconds": {"total": 9.0}}
+    answer = {"batchItemFailures": []}
+    calls = [invoked(of, "router", None, event, answer, after=0.8, ms=9.1, is_bridge=True)]
     if decision["documents"][0]["allowed"]:
-        calls.append(invocation("orders-worker", entry["tenant"], event, {"batchItemFailures": []}, began=3.1, ms=5.2))
-    steps = [_step("batch", 0, 11.2), _step("router", 0.8, 9.1), _step("orders-worker", 3.1, 5.2)]
-    return detail(
-        entry,
-        **{
-            "came_in": {
-                "kind": "record",
-                "record": body({"order": 17}),
-                "batch": {"id": "batch-31", "size": 1, "position": 1, "attempt": 1},
-                "group": None,
-                "attributes": record["messageAttributes"],
-            },
-            "event": body(event),
-            "decision": decision,
-            "invocations": calls,
-            "reply": reply,
-            "steps": steps[: len(calls) + 1],
-            **fields,
-        },
-    )
+        calls.append(
+            invoked(of, "orders-worker", of.tenant, event, answer, after=3.1, ms=5.2, role="behind"),
+        )
+    came_in = RecordIn(_json(record), "batch-31", target="router")
+    of.content = Content(came_in, invocations=calls, reply=reply, text=text, line=line)
+    return Made(of, decision)
 
 
-def details(now: float | None = None) -> list[Document]:
+def entries(now: float | None = None) -> list[Made]:
     """One entry of each kind, the oldest first, the newest at `now`."""
     found = [*_requests(), *_records(), *_hostile()]
     if now is not None:
         for place, one in enumerate(reversed(found)):
-            one["summary"]["at"] = now - 1.7 * place**1.3
+            one.entry.at = now - 1.7 * place**1.3
     return found
 
 
-def _requests() -> list[Document]:
+def _requests() -> list[Made]:
     blue, stranger = role("blue-api"), role("blue-api", "444455556666")
     orders = {"tenant": "blue", "orders": [{"id": 17, "state": "paid"}, {"id": 18, "state": "open"}]}
     asks = {"x-tenant-id": "green"}
@@ -241,48 +187,52 @@ def _requests() -> list[Document]:
         _condition("source_vpc", "vpc-0a1b2c3d4e5f60718", "vpc-0a1b2c3d4e5f60718", holds=True),
         _condition("principal_org", "o-a1b2c3d4e5", None, holds=False),
     ]
-    path = "/orders?status=open&token=••••%2012%20characters"
-    denied = summary(4, "/orders", reason="tenant_not_allowed", **refused)
-    unknown = summary(5, "/orders/17", reason="no_rule", caller="role blue-api of 444455556666", **refused)
-    stopped = summary(6, "/exports", reason="tenant_not_allowed", **refused)
-    choice = summary(8, "/orders", caller="role support", tenant="green", replay_of=4)
+    path = "/orders?status=open&token=twelve-chars"
+    denied = entry(4, "/orders", reason="tenant_not_allowed", **refused)
+    unknown = entry(5, "/orders/17", reason="no_rule", **{**refused, "caller": "role blue-api of 444455556666"})
+    stopped = entry(6, "/exports", reason="tenant_not_allowed", **refused)
+    choice = entry(8, "/orders", caller="role support", tenant="green", replay_of=4)
     with_conditions = decision_of(v2(blue, headers=asks), conditions=conditions)
     return [
-        http_detail(summary(1, "/orders", ms=412.0, cold=True), v2(blue), orders, target=path),
-        http_detail(summary(2, "/orders", ms=9.6), v2(blue), orders),
-        http_detail(
-            *(summary(3, "/orders", method="POST", tenant="green", status=201, caller="role support"),),
+        of_http(entry(1, "/orders", ms=412.0, cold=True), v2(blue), orders, target=path),
+        of_http(entry(2, "/orders", ms=9.6), v2(blue), orders),
+        of_http(
+            *(entry(3, "/orders", method="POST", tenant="green", status=201, caller="role support"),),
             *(v2(role("support"), method="POST", headers=asks, body=json.dumps(BODY)), {"id": 19}),
             sent=BODY,
         ),
-        http_detail(
+        of_http(
             *(denied, v2(blue, headers=asks), {"error": "tenant_not_allowed"}),
             text="rule blue-api does not allow the tenant green. Fix: add green to the rule, or do not ask for it",
         ),
-        http_detail(
-            unknown, v2(stranger), {"error": "no_rule"}, text="no rule is for the role blue-api of 444455556666"
-        ),
-        http_detail(stopped, v2(blue, headers=asks), {"error": "tenant_not_allowed"}, decision=with_conditions),
-        http_detail(
-            *(summary(7, "/orders/9", method="DELETE", **failed), v1(blue), {"error": "function_error"}),
+        of_http(unknown, v2(stranger), {"error": "no_rule"}, text="no rule is for the role blue-api of 444455556666"),
+        of_http(stopped, v2(blue, headers=asks), {"error": "tenant_not_allowed"}, decision=with_conditions),
+        of_http(
+            *(entry(7, "/orders/9", method="DELETE", **failed), v1(blue), {"error": "function_error"}),
             text="orders/blue#1 raised KeyError: 'state'",
         ),
-        http_detail(choice, v2(role("support"), headers=asks), {"tenant": "green", "orders": []}),
-        detail(
-            summary(
-                9, "/health", outcome="fixed", status=404, reason="no_listener_rule", tenant=None, caller=None, ms=0.3
-            ),
-            reply={"status": 404, "headers": [], "body": body("Not Found")},
-            text="The listener answers with a fixed response: no function runs.",
-        ),
+        of_http(choice, v2(role("support"), headers=asks), {"tenant": "green", "orders": []}),
+        _unread(),
     ]
+
+
+def _unread() -> Made:
+    """A request that the front has refused before it read the body."""
+    request = HttpRequest("POST", "/health", [("host", "shop"), ("content-length", "99999999")])
+    content = Content(
+        HttpIn(request, body_read=False),
+        reply=HttpResponse(413),
+        text="The front refused the request: it is too large.",
+    )
+    fields = {"method": "POST", "outcome": "refused", "status": 413, "reason": "too_large", "ms": 0.3}
+    return Made(entry(9, "/health", tenant=None, caller=None, function=None, content=content, **fields))
 
 
 def _condition(name: str, expected: str, actual: str | None, *, holds: bool) -> Document:
     return {"rule": "blue-api", "name": name, "expected": expected, "actual": actual, "holds": holds}
 
 
-def _records() -> list[Document]:
+def _records() -> list[Made]:
     sender = f"{SENDER}:i-1"
     queue = {"way": "queue", "source": "orders", "method": None, "status": None, "caller": f"sender {SENDER}"}
     message = sqs_event(sqs_record(queue=ORDERS, sender=sender, attributes={"tenant": "blue"}, body='{"order": 17}'))
@@ -290,64 +240,58 @@ def _records() -> list[Document]:
     aside = {"outcome": "quarantined", "reason": "tenant_not_allowed", "tenant": None, "ms": 6.4}
     more = {"method": None, "status": None, "caller": None}
     bus = {**more, "way": "bus", "source": "shop", "caller": f"account {ACCOUNT}", "tenant": "green"}
-    call = summary(15, "orders", **more, way="invoke", source="", ms=18.2)
+    call = entry(15, "orders", **more, way="invoke", source="", ms=18.2)
+    payload = {"a": 1}
+    call.content = Content(
+        InvokeIn("orders", _json(payload), "blue"),
+        invocations=[invoked(call, "orders", "blue", payload, {"ok": True}, after=0.4, ms=17.6, log=["START", "END"])],
+    )
     return [
-        record_detail(
-            *(summary(10, "5c0cb1a2-7d1e-4f6b-9d2c-8a4f0e6a5811", function="orders-worker", ms=11.2, **queue), message),
-            {"outcome": "deleted", "text": "The function succeeded, so the queue deleted the message."},
+        of_record(
+            *(entry(10, "5c0cb1a2-7d1e-4f6b-9d2c-8a4f0e6a5811", function="orders-worker", ms=11.2, **queue), message),
+            RecordOut("deleted", "The function succeeded, so the queue deleted the message."),
         ),
-        record_detail(
-            *(summary(11, "77aa01b3-2b64-4c1f-8f0e-6a5811c24d7a", function=None, **{**queue, **aside}), other),
-            {"outcome": "quarantined", "text": "A copy is stored in orders-quarantine."},
-            text="rule shop does not allow the tenant pink: a copy is stored in orders-quarantine",
+        of_record(
+            *(entry(11, "77aa01b3-2b64-4c1f-8f0e-6a5811c24d7a", function=None, **{**queue, **aside}), other),
+            RecordOut("quarantined", "A copy is stored in orders-quarantine."),
+            "rule shop does not allow the tenant pink: a copy is stored in orders-quarantine",
         ),
-        detail(summary(12, "shardId-000000000000:4965", **more, way="stream", source="clicks", ms=4.8)),
-        detail(summary(13, "4421584500000000017450439091", **more, way="table", source="carts", ms=7.7)),
-        detail(summary(14, "Order Placed", **bus, ms=5.1)),
-        detail(
-            call,
-            came_in={
-                "kind": "invoke",
-                "function": "orders",
-                "tenant": "blue",
-                "type": "RequestResponse",
-                "payload": body({"a": 1}),
-            },
-            invocations=[invocation("orders", "blue", {"a": 1}, {"ok": True}, log=["START", "END"])],
-            steps=[_step("orders", 0.4, 17.6)],
-        ),
+        Made(entry(12, "shardId-000000000000:4965", **more, way="stream", source="clicks", ms=4.8)),
+        Made(entry(13, "4421584500000000017450439091", **more, way="table", source="carts", ms=7.7)),
+        Made(entry(14, "Order Placed", **bus, ms=5.1, content=Content())),
+        Made(call),
     ]
 
 
-def _hostile() -> list[Document]:
+def _hostile() -> list[Made]:
     long_path = "/" + "very-long/" * 1024
     blue = role("blue-api")
-    binary = bytes(range(256)) * 2
-    shortened = {**body({"text": "x" * 600}), "bytes": 6_000_000, "masked": 2}
-    missing = summary(
-        16, f"/{SCRIPT}", tenant=f"{SCRIPT}", caller=f"role {SCRIPT}", reason="no_rule", outcome="refused", status=403
+    missing = entry(
+        16, f"/{SCRIPT}", tenant=SCRIPT, caller=f"role {SCRIPT}", reason="no_rule", outcome="refused", status=403
     )
-    coloured = summary(17, f"/{ANSI}/{RIGHT_TO_LEFT}", caller=f"role {RIGHT_TO_LEFT}")
-    running = summary(
+    coloured = entry(17, f"/{ANSI}/{RIGHT_TO_LEFT}", caller=f"role {RIGHT_TO_LEFT}")
+    running = entry(
         20, "/reports/yearly", method="POST", state="running", outcome=None, status=None, reason=None, ms=None
     )
     return [
-        http_detail(
-            missing, v2(role(SCRIPT), headers={"x-tenant-id": SCRIPT}), {"html": SCRIPT}, sent=SCRIPT, text=SCRIPT
+        of_http(
+            *(missing, v2(role(SCRIPT), headers={"x-tenant-id": SCRIPT}), {"html": SCRIPT}),
+            sent=SCRIPT.encode(),
+            text=SCRIPT,
         ),
-        http_detail(coloured, v2(blue, headers={"x-ansi": ANSI}), {"say": RIGHT_TO_LEFT}, sent=ANSI),
-        http_detail(summary(18, long_path), v2(blue), {"ok": True}, target=long_path),
-        http_detail(
-            *(summary(19, "/upload", method="PUT", ms=44.0), v2(blue, method="PUT"), {"bytes": len(binary)}),
-            sent=binary,
-            event=shortened,
+        of_http(coloured, v2(blue, headers={"x-ansi": ANSI}), {"say": RIGHT_TO_LEFT}, sent=ANSI.encode()),
+        of_http(entry(18, long_path), v2(blue), {"ok": True}, target=long_path),
+        of_http(
+            *(entry(19, "/upload", method="PUT", ms=44.0), v2(blue, method="PUT"), {"bytes": 512}),
+            sent=bytes(range(256)) * 2,
+            event=HUGE,
         ),
-        http_detail(running, v2(blue, method="POST"), {}, reply=None),
+        of_http(running, v2(blue, method="POST"), {}, reply=None),
     ]
 
 
-def many(first: int, count: int, *, at: float | None = None) -> list[Document]:
-    """Summaries of a busy stack: eight tenants, some of them refused."""
+def many(first: int, count: int, *, at: float | None = None) -> list[Made]:
+    """Entries of a busy stack without their contents: eight tenants, some of them refused."""
     tenants = ["blue", "green", "acme", "globex", "initech", "umbrella", "stark", "wayne"]
     begin = time.time() if at is None else at
     found = []
@@ -355,7 +299,7 @@ def many(first: int, count: int, *, at: float | None = None) -> list[Document]:
         fields: Document = {"tenant": tenants[n * 7 % 8], "ms": 3 + n * 13 % 90 / 2, "at": begin + (n - first) / 200}
         if n % 17 == 0:
             fields |= {"tenant": None, "outcome": "refused", "status": 403, "reason": "tenant_not_allowed"}
-        found.append(summary(n, f"/orders/{n}", **fields))
+        found.append(Made(entry(n, f"/orders/{n}", **fields)))
     return found
 
 
@@ -427,7 +371,8 @@ def _map() -> Document:
         "file": "bridge.toml",
         "sha256": "9f2c41d7e8b0a6c5d4e3f2a1b0c9d8e7f6a5b4c3d2e1f0a9b8c7d6e5f4a3b2c1",
         "loaded_at": 1_795_000_000.0,
-        "faults": ['line 12: rule "green-api": tenant "gren" is not registered. Fix: write "green"'],
+        "faults": [],
+        "refused": ['line 12: rule "green-api": tenant "gren" is not registered. Fix: write "green"'],
         "rules": [
             {
                 "id": one,
@@ -469,16 +414,20 @@ def _queue(name: str, **fields: Any) -> Document:
     }
 
 
-def messages(name: str) -> list[Document]:
+def messages(queue: str, after: int) -> Document:
+    """Sixty messages of a queue, in parts of fifty."""
     reason = {"reason": "tenant_not_allowed", "source": ORDERS, "detail": SCRIPT, "attempts": 1}
-    return [
+    found = [
         {
+            "number": 100 + number,
             "id": f"77aa01b3-{number:04}",
-            "group": "pink" if name.endswith(".fifo") else None,
+            "group": "pink" if queue.endswith(".fifo") else None,
             "receives": number,
-            "sent": 1_795_000_000.0,
-            "body": body({"order": number, "note": SCRIPT}),
-            "reason": reason if name == "orders-quarantine" else None,
+            "sent": BEGIN,
+            "body": mask.body(_json({"order": number, "note": SCRIPT})),
+            "reason": reason if queue == "orders-quarantine" else None,
         }
-        for number in (1, 2)
+        for number in range(1, 61)
     ]
+    left = [one for one in found if one["number"] > after]
+    return {"messages": left[:50], "more": len(left) > 50}

@@ -1,250 +1,199 @@
-"""A server of the inspector's page with sample entries, for tests of the page and for work on it.
+"""The inspector's real server with sample entries, for tests of the page and for work on it.
 
-Rule: it has the headers, the token and the API of the real server, so that what the page does here it does there.
+Rule: only the stack behind it is made up. The timeline, the masking, the headers and the API are the real ones.
 
     python -m tests.support.inspector_sample [PORT]
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final, Self
-from urllib.parse import parse_qs, unquote, urlsplit
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final, Self, TypeVar
 
+from lattice_bridge.local.inspector.detail import Decide
+from lattice_bridge.local.inspector.entry import Entry
+from lattice_bridge.local.inspector.server import Inspector
+from lattice_bridge.local.inspector.timeline import Timeline
+from lattice_bridge.local.web.admission import Refused
+from lattice_bridge.local.web.server import AsgiServer
 from tests.support import inspector_data as data
 from tests.support.builders import role, v2
 from tests.support.paths import ROOT
 
 PAGE: Final = ROOT / "lattice_bridge" / "local" / "inspector" / "page"
 TOKEN: Final = "a-token-for-tests"  # of a server that has nothing but samples
-TYPES: Final = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript"}
-POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-AT_MOST: Final = 500
-"""Entries of one message of the stream."""
+EXAMPLE: Final = "curl http://127.0.0.1:8080/ \\\n  -H 'x-tenant-id: blue'"
+MOVED: Final = {"moved": 1, "left": 1, "why": "a message of a stream has no queue to go to"}
+AT_MOST_SECONDS: Final = 20.0
+LATE_SECONDS: Final = 0.2
+
+Found = TypeVar("Found")
+
+
+class Stack:
+    """The stack behind a sample: it notes what it is asked, and answers. If it `is_late`, a replay begins later."""
+
+    front = "http://127.0.0.1:8080"
+    aws = "http://127.0.0.1:9001"
+    header = "x-tenant-id"
+
+    def __init__(self, add: Callable[[data.Made], None], decide: Decide, timeline: Timeline) -> None:
+        self.asked: list[tuple[str, Any]] = []
+        self.is_late = False
+        self.refusal: str | None = None
+        self.found = data.runs()
+        self._add = add
+        self._decide = decide
+        self._timeline = timeline
+
+    @property
+    def identities(self) -> list[dict[str, str]]:
+        keys = {"blue-api": "LOCALBLUEAPI", "green-api": "LOCALGREENAPI", "support": "LOCALSUPPORT"}
+        return [{"name": name, "access_key": key} for name, key in keys.items()]
+
+    def example(self) -> str | None:
+        return EXAMPLE
+
+    async def replay(self, entry: Entry, changes: Mapping[str, Any]) -> int:
+        """Adds an entry like the original. If a tenant is asked for, it is the tenant."""
+        self._note("replay", changes)
+        if changes.get("method") == "BREAK":
+            raise Refused(400, f"method: {data.SCRIPT} is not a method. Fix: write letters")
+        fresh = replace(entry, at=time.time(), replay_of=entry.n, ms=8.8, cold=False)
+        made = data.Made(fresh, self._decide(entry))
+        if tenant := changes.get("tenant"):
+            fresh.tenant, fresh.status, fresh.outcome, fresh.reason = tenant, 200, "ok", "ok"
+            event = v2(role("support"), headers={"x-tenant-id": tenant})
+            made = data.of_http(fresh, event, {"tenant": tenant, "orders": []})
+        if self.is_late:
+            asyncio.get_running_loop().call_later(LATE_SECONDS, self._add, made)
+        else:
+            self._add(made)
+        return len(self._timeline) + self.is_late
+
+    def curl(self, _entry: Entry) -> None:
+        if self.refusal is not None:
+            raise Refused(409, self.refusal)
+
+    async def runs(self, log: str = "") -> Mapping[str, Any]:
+        self._note("runs", log)
+        shown = [{**one, "log": one["log"] if _label(one) == log else []} for one in self.found["environments"]]
+        return {**self.found, "environments": shown}
+
+    def messages(self, queue: str, after: int) -> Mapping[str, Any]:
+        self._note("messages", (queue, after))
+        return data.messages(queue, after)
+
+    def redrive(self, queue: str) -> Mapping[str, Any]:
+        self._note("redrive", queue)
+        return MOVED
+
+    def _note(self, what: str, given: Any) -> None:
+        if self.refusal is not None:
+            raise Refused(409, self.refusal)
+        self.asked.append((what, given))
+
+
+def _label(one: data.Document) -> str:
+    tenant = "" if one["tenant"] is None else f"/{one['tenant']}"
+    return f"{one['function']}{tenant}#{one['slot']}"
 
 
 class Sample:
-    """The entries, what was asked, and a running server. If it `is_late`, a replay arrives after its answer."""
+    """A running server with entries. The timeline belongs to its event loop, in a thread."""
 
     def __init__(
-        self, details: Iterable[data.Document] = (), *, mode: str = "live", port: int = 0, pace: float = 0.01
+        self,
+        made: Iterable[data.Made] = (),
+        *,
+        mode: str = "live",
+        port: int = 0,
+        pace: float = 0.01,
+        kept: int = 10_000,
     ) -> None:
-        self.details: dict[int, data.Document] = {}
-        self.changes: list[data.Document] = []
-        self.mode = mode
-        self.pace = pace
-        self.runs = data.runs()
-        self.asked: list[tuple[str, Any]] = []
-        self.cleared: tuple[int, int] | None = None
-        self.is_down = False
-        self.is_late = False
-        self.token = TOKEN
-        self.condition = threading.Condition()
-        for one in details:
-            self.add(one)
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler_of(self))
-        self._server.daemon_threads = True
-        self.origin = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.timeline = Timeline(kept)
+        self.stack = Stack(self._add, self._decide, self.timeline)
+        live, title = (self.stack, "template.yaml") if mode == "live" else (None, "recording.jsonl")
+        self.inspector = Inspector(self.timeline, self._decide, title, live, pause=pace)
+        self.inspector.token = TOKEN
+        self._decisions: dict[int, data.Document | None] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._server: AsgiServer = self._run(self.inspector.start, port)
+        self.port = self._server.port
+        self.origin = f"http://127.0.0.1:{self.port}"
         self.url = f"{self.origin}/#token={TOKEN}"
+        self.add(*made)
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.break_off()
-        self._server.shutdown()
-        self._server.server_close()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
-    def add(self, detail: data.Document) -> None:
-        self.details[detail["summary"]["n"]] = detail
-        self.change([detail["summary"]])
+    def add(self, *made: data.Made) -> None:
+        """Adds entries, as the capture does when they begin."""
 
-    def change(self, summaries: Iterable[data.Document]) -> None:
-        with self.condition:
-            for one in summaries:
-                self.changes.append(one)
-                self.details.setdefault(one["n"], data.detail(one))
-            self.condition.notify_all()
+        def add() -> None:
+            for one in made:
+                self._add(one)
 
-    def clear(self) -> int:
-        with self.condition:
-            until = max((one["n"] for one in self.changes), default=0)
-            self.cleared = (len(self.changes), until)
-            self.condition.notify_all()
-            return until
+        self._do(add)
+
+    def change(self, n: int, **values: Any) -> None:
+        """Changes an entry, as the capture does when it ends."""
+
+        def change() -> None:
+            entry = self.timeline.get(n)
+            assert entry is not None
+            for name, value in values.items():
+                setattr(entry, name, value)
+            self.timeline.changed(entry)
+
+        self._do(change)
+
+    def asked(self, what: str) -> list[Any]:
+        """What the page has asked the stack."""
+        return [given for name, given in self.stack.asked if name == what]
 
     def break_off(self) -> None:
-        """Ends the streams, and accepts no more until `is_down` is false again."""
-        with self.condition:
-            self.is_down = True
-            self.condition.notify_all()
+        """Ends the streams, and accepts no more."""
+        self._run(self._server.stop)
 
-    def state(self) -> data.Document:
-        is_live = self.mode == "live"
-        identities = [("blue-api", "LOCALBLUEAPI"), ("green-api", "LOCALGREENAPI"), ("support", "LOCALSUPPORT")]
-        return {
-            "version": "0.6.0",
-            "mode": self.mode,
-            "title": "template.yaml" if is_live else "recording.jsonl",
-            "front": "http://127.0.0.1:8080" if is_live else None,
-            "aws": "http://127.0.0.1:9001" if is_live else None,
-            "can_replay": is_live,
-            "kept": 10_000,
-            "identities": [{"name": name, "access_key": key} for name, key in identities],
-            "header": "x-tenant-id",
-        }
+    def resume(self) -> None:
+        """Accepts connections again, at the same port."""
+        self._server = self._run(self.inspector.start, self.port)
 
-    def replay(self, given: data.Document) -> data.Document:
-        """Adds an entry like the original. If a tenant is asked for, it is the tenant."""
-        original = self.details[given["n"]]
-        n = max(self.details) + 1
-        changes = {"n": n, "at": time.time(), "replay_of": given["n"], "ms": 8.8, "cold": False}
-        if given.get("tenant"):
-            changes |= {"tenant": given["tenant"], "status": 200, "outcome": "ok", "reason": "ok"}
-        fresh = {**original, "summary": {**original["summary"], **changes}}
-        if given.get("tenant") and original["decision"]:
-            event = v2(role("support"), headers={"x-tenant-id": given["tenant"]})
-            answer = {"tenant": given["tenant"], "orders": []}
-            fresh = data.http_detail(fresh["summary"], event, answer)
-        if self.is_late:
-            threading.Timer(0.2, self.add, [fresh]).start()
-        else:
-            self.add(fresh)
-        return {"n": n}
+    def _add(self, made: data.Made) -> None:
+        self._decisions[self.timeline.add(made.entry)] = made.decision
 
+    def _decide(self, entry: Entry) -> Mapping[str, Any] | None:
+        return self._decisions[entry.n]
 
-def _handler_of(sample: Sample) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True  # the head and the body are two writes
+    def _do(self, function: Callable[[], None]) -> None:
+        async def call() -> None:
+            function()
 
-        def do_GET(self) -> None:
-            path = urlsplit(self.path).path
-            if path.startswith("/api/"):
-                self.api(path.removeprefix("/api/"), None)
-                return
-            file = PAGE / (path.removeprefix("/") or "index.html")
-            if file.parent != PAGE or not file.is_file():
-                self.answer(404, {"error": "no such file"})
-            else:
-                self.send(200, TYPES[file.suffix], file.read_bytes())
+        self._run(call)
 
-        def do_POST(self) -> None:
-            given = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            self.api(urlsplit(self.path).path.removeprefix("/api/"), given)
+    def _run(self, function: Callable[..., Awaitable[Found]], *arguments: Any) -> Found:
+        async def call() -> Found:
+            return await function(*arguments)
 
-        def api(self, path: str, given: Any) -> None:
-            if self.headers["authorization"] != f"Bearer {sample.token}":
-                self.answer(401, {"error": "Authorization: not this start's token. Fix: open the printed URL"})
-                return
-            if path != "stream":
-                sample.asked.append((path, given))
-            query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
-            parts = [unquote(part) for part in path.split("/")]
-            if path == "stream":
-                self.stream(int(query["after"]))
-            elif parts[0] == "entries" and len(parts) == 2:
-                found = sample.details.get(int(parts[1]))
-                self.answer(200 if found else 404, found or {"error": f"entry {parts[1]}: it was dropped"})
-            else:
-                self.answer(*_ANSWERS[parts[0]](sample, parts, given, query))
-
-        def stream(self, after: int) -> None:
-            if sample.is_down:
-                self.answer(503, {"error": "down"})
-                return
-            self.close_connection = True
-            self.send_response(200)
-            self.common("text/event-stream", None)
-            is_cleared = sample.cleared is not None
-            while not sample.is_down:
-                with sample.condition:
-                    if len(sample.changes) <= after and (sample.cleared is not None) == is_cleared:
-                        sample.condition.wait(5)
-                    part = sample.changes[after : after + AT_MOST]
-                    after += len(part)
-                    cleared, is_cleared = (None if is_cleared else sample.cleared), sample.cleared is not None
-                event = ("entries", {"change": after, "entries": part}) if part else ("ping", {})
-                if cleared:
-                    event = ("cleared", {"change": cleared[0], "until": cleared[1]})
-                try:
-                    self.wfile.write(f"id: {after}\nevent: {event[0]}\ndata: {json.dumps(event[1])}\n\n".encode())
-                except OSError:
-                    return
-                time.sleep(sample.pace)
-
-        def answer(self, status: int, value: Any) -> None:
-            self.send(status, "application/json", json.dumps(value).encode())
-
-        def send(self, status: int, content_type: str, content: bytes) -> None:
-            self.send_response(status)
-            self.common(content_type, len(content))
-            self.wfile.write(content)
-
-        def common(self, content_type: str, length: int | None) -> None:
-            self.send_header("content-type", content_type)
-            if length is not None:
-                self.send_header("content-length", str(length))
-            for name, value in _HEADERS.items():
-                self.send_header(name, value)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in http.server
-            pass
-
-    return Handler
-
-
-_HEADERS: Final = {
-    "content-security-policy": POLICY,
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-    "cache-control": "no-store",
-}
-
-Answer = tuple[int, Any]
-
-
-def _replayed(sample: Sample, _parts: list[str], given: Any, _query: dict[str, str]) -> Answer:
-    if given.get("method") == "BREAK":
-        return 400, {"error": f"method: {data.SCRIPT} is not a method. Fix: write letters"}
-    return 200, sample.replay(given)
-
-
-def _of_queue(_sample: Sample, parts: list[str], given: Any, query: dict[str, str]) -> Answer:
-    if given is not None:
-        return 200, {"moved": 2}
-    found = data.messages(parts[1])
-    return 200, {"messages": found[1:] if "after" in query else found[:1], "more": "after" not in query}
-
-
-def _copied(sample: Sample, parts: list[str], _given: Any, query: dict[str, str]) -> Answer:
-    return 200, {"text": f"{query['as']} of {parts[1]}", "name": f"entry-{parts[1]}.json"}
-
-
-_ANSWERS: Final[dict[str, Callable[[Sample, list[str], Any, dict[str, str]], Answer]]] = {
-    "state": lambda sample, *_: (200, sample.state()),
-    "runs": lambda sample, *_: (200, sample.runs),
-    "clear": lambda sample, *_: (200, {"until": sample.clear()}),
-    "entries": _copied,
-    "replay": _replayed,
-    "queues": _of_queue,
-}
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(AT_MOST_SECONDS)
 
 
 def main(port: int) -> None:
-    with Sample(data.details(time.time()), port=port, pace=0.1) as sample:
+    with Sample(data.entries(time.time()), port=port, pace=0.1) as sample:
         print(sample.url, flush=True)  # noqa: T201 - a command for people
         while True:
             time.sleep(3600)

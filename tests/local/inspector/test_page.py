@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Literal
+from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from lattice_bridge.local.inspector.server import MAX_STREAMS
 from tests.support import inspector_data as data
 from tests.support.browser import REFUSED_LOAD, Window, chromium
-from tests.support.inspector_sample import PAGE, TOKEN, Sample
+from tests.support.builders import role, v2
+from tests.support.inspector_sample import EXAMPLE, PAGE, TOKEN, Sample
 
-DETAILS = data.details()
 TABS = ("Came in", "Event", "Decision", "Payload", "Answer", "Reply")
-SEVERAL = (1, 4, 7, 9, 11, 14, 15, 19, 20)
-"""An entry of each kind: allowed, refused, failed, fixed, a record, with nothing, an invoke, binary, running."""
+SEVERAL = (1, 4, 7, 9, 11, 13, 14, 15, 19, 20)
+"""Allowed, refused, failed, refused by the front, a record, without its content, empty, an invoke, 6 MB, running."""
 MAX_WEIGHT = 150_000
 
 
@@ -29,7 +32,7 @@ def window() -> Iterator[Window]:
 
 @pytest.fixture
 def sample() -> Iterator[Sample]:
-    with Sample(DETAILS) as running:
+    with Sample(data.entries()) as running:
         yield running
 
 
@@ -83,6 +86,7 @@ def test_without_a_token_the_page_asks_and_accepts_the_pasted_url(window: Window
     with window.opened(sample.origin, expects=REFUSED_LOAD) as page:
         expect(page.get_by_role("heading", name="This page needs its token")).to_be_visible()
         expect(page.locator("#page")).to_be_hidden()
+        expect(page.get_by_role("alert")).to_be_hidden()
         page.get_by_label("URL or token").fill("guessed")
         page.keyboard.press("Enter")
         expect(page.get_by_role("alert")).to_contain_text("does not accept this token")
@@ -91,12 +95,28 @@ def test_without_a_token_the_page_asks_and_accepts_the_pasted_url(window: Window
         expect(row(page, 20)).to_be_visible()
 
 
-def test_token_of_an_earlier_start_ends_the_stream(window: Window, sample: Sample) -> None:
+def test_token_of_an_earlier_start_ends_the_stream_and_a_new_one_starts_anew(window: Window, sample: Sample) -> None:
     with window.opened(sample.url, expects=REFUSED_LOAD) as page:
         expect(row(page, 20)).to_be_visible()
-        sample.token = "of another start"
+        sample.inspector.token = "of another start"
         row(page, 1).click()
         expect(page.get_by_role("heading", name="This page needs its token")).to_be_visible()
+        expect(page.get_by_role("alert")).to_contain_text("It may belong to an earlier start of the stack.")
+        page.evaluate("window.isOld = true")
+        page.get_by_label("URL or token").fill("of another start".replace(" ", "%20"))
+        sample.inspector.token = "of%20another%20start"
+        page.keyboard.press("Enter")
+        expect(row(page, 20)).to_be_visible()
+        assert page.evaluate("window.isOld") is None, "what the page has may be of another stack"
+
+
+def test_ninth_page_shows_why_it_has_no_stream(window: Window, sample: Sample) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(MAX_STREAMS):
+            request = Request(f"{sample.origin}/api/stream", headers={"authorization": f"Bearer {TOKEN}"})
+            stack.enter_context(urlopen(request, timeout=20))
+        with window.opened(sample.url, expects=REFUSED_LOAD) as page:
+            expect(page.locator("#state-text")).to_have_text("stream: 8 pages are open. Fix: close one")
 
 
 # ---- the timeline ----------------------------------------------------------------------------------------------------
@@ -154,7 +174,7 @@ def test_filters_combine_and_survive_a_reload(page: Page) -> None:
 def test_paused_list_waits_with_new_entries(page: Page, sample: Sample) -> None:
     expect(row(page, 20)).to_be_visible()
     page.keyboard.press("p")
-    sample.change([data.summary(21, "/late")])
+    sample.add(data.Made(data.entry(21, "/late")))
     expect(page.locator("#state-text")).to_have_text("paused – 1 waiting")
     expect(row(page, 21)).to_have_count(0)
     page.get_by_role("button", name="Resume").click()
@@ -165,8 +185,7 @@ def test_paused_list_waits_with_new_entries(page: Page, sample: Sample) -> None:
 def test_entry_that_ends_replaces_the_running_one(page: Page, sample: Sample) -> None:
     row(page, 20).click()
     expect(page.locator("#detail .badge")).to_have_text("running")
-    sample.details[20] = {**sample.details[20], "summary": data.summary(20, "/reports/yearly", method="POST", ms=950.0)}
-    sample.change([sample.details[20]["summary"]])
+    sample.change(20, state="ended", outcome="ok", status=200, ms=950.0)
     expect(row(page, 20)).to_contain_text("950 ms")
     expect(page.locator("#detail .badge")).to_have_text("200")
     assert page.locator("[role=option]").count() == 20
@@ -176,8 +195,8 @@ def test_cleared_list_tells_how_to_send_a_request(page: Page, sample: Sample) ->
     expect(row(page, 20)).to_be_visible()
     page.get_by_role("button", name="Clear").click()
     expect(page.get_by_role("heading", name="Nothing came in yet")).to_be_visible()
-    expect(page.get_by_label("Command")).to_contain_text("--user LOCALBLUEAPI:blueapi")
-    sample.change([data.summary(21, "/new")])
+    expect(page.get_by_label("Command")).to_have_text(EXAMPLE)
+    sample.add(data.Made(data.entry(21, "/new")))
     expect(row(page, 21)).to_be_visible()
     assert page.locator("[role=option]").count() == 1
 
@@ -187,15 +206,15 @@ def test_broken_stream_is_followed_again_without_a_gap(window: Window, sample: S
         expect(row(page, 20)).to_be_visible()
         sample.break_off()
         expect(page.locator("#state")).to_have_attribute("data-state", "disconnected")
-        sample.change([data.summary(21, "/meanwhile")])
-        sample.is_down = False
+        sample.add(data.Made(data.entry(21, "/meanwhile")))
+        sample.resume()
         expect(row(page, 21)).to_be_visible()
         expect(page.locator("#state-text")).to_have_text("live")
 
 
 def test_ten_thousand_entries_have_few_rows_and_drop_the_oldest(window: Window) -> None:
     with Sample() as sample, window.opened(sample.url) as page:
-        sample.change(data.many(1, 10_300))
+        sample.add(*data.many(1, 10_300))
         expect(page.locator("#count")).to_have_text("10,000 entries")
         expect(page.locator("[role=option]").first).to_have_attribute("data-n", "10300")
         assert page.locator("[role=option]").count() < 60
@@ -207,11 +226,11 @@ def test_ten_thousand_entries_have_few_rows_and_drop_the_oldest(window: Window) 
 
 def test_scrolled_list_stays_where_it_is_read(window: Window) -> None:
     with Sample() as sample, window.opened(sample.url) as page:
-        sample.change(data.many(1, 200))
+        sample.add(*data.many(1, 200))
         expect(row(page, 200)).to_be_visible()
         page.locator("#timeline").evaluate("(box) => { box.scrollTop = 1000; }")
         before = row(page, 150).bounding_box()
-        sample.change(data.many(201, 40))
+        sample.add(*data.many(201, 40))
         more = page.get_by_role("button", name="↑ 40 new")
         expect(more).to_be_visible()
         assert row(page, 150).bounding_box() == before
@@ -246,24 +265,19 @@ def test_colour_of_each_tenant_has_enough_contrast(window: Window, sample: Sampl
             page.evaluate("sessionStorage.clear()")
 
 
-def test_tenant_called_after_a_colour_has_it(page: Page) -> None:
-    hues = "import('./dom.js').then(({ hueOf }) => ['blue', 'BlueTenant', 'green-2', 'bluebird', 'acme'].map(hueOf))"
-    blue, tenant, green, bird, acme = page.evaluate(hues)
-    assert (blue, green) == (tenant, 150)
-    assert blue not in (bird, acme)
-    assert page.evaluate(hues) == [blue, tenant, green, bird, acme]
+def test_tenants_with_similar_names_have_different_colours(page: Page) -> None:
+    """A tenant's colour is that of its whole name: "blue-1" and "blue-2" may be the only ones."""
+    hues = "import('./dom.js').then(({ hueOf }) => ['blue', 'blue-1', 'blue-2', 'BlueTenant', 'bluebird'].map(hueOf))"
+    found = page.evaluate(hues)
+    assert len(set(found)) == 5
+    assert page.evaluate(hues) == found
 
 
 # ---- one entry -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "entry",
-    [one for one in DETAILS if one["summary"]["n"] in SEVERAL],
-    ids=lambda entry: f"{entry['summary']['way']}-{entry['summary']['n']}",
-)
-def test_each_tab_of_each_entry_opens(shared: Page, entry: data.Document) -> None:
-    n = entry["summary"]["n"]
+@pytest.mark.parametrize("n", SEVERAL)
+def test_each_tab_of_each_entry_opens(shared: Page, n: int) -> None:
     shared.evaluate(f"location.hash = 'n={n}'")
     expect(shared.locator("#detail .under")).to_contain_text(f"#{n} ·")
     for name in TABS:
@@ -273,10 +287,44 @@ def test_each_tab_of_each_entry_opens(shared: Page, entry: data.Document) -> Non
         assert shared.get_by_role("tabpanel").inner_text().strip()
 
 
+def test_body_that_the_front_has_not_read_is_said_and_not_sent_again(shared: Page) -> None:
+    shared.evaluate("location.hash = 'n=9&tab=came'")
+    expect(shared.get_by_role("tabpanel")).to_contain_text("Body: not read. The front refused the request first.")
+    for name in ("Replay", "Edit and replay", "Copy as curl", "Copy as event", "Save as fixture"):
+        expect(shared.get_by_role("button", name=name, exact=True)).to_have_count(0)
+
+
+def test_function_is_shown_apart_from_the_bridge(shared: Page) -> None:
+    shared.evaluate("location.hash = 'n=1&tab=payload'")
+    expect(shared.locator(".invocation h3")).to_have_text(["orders"])
+    shared.evaluate("location.hash = 'n=1&tab=answer'")
+    expect(shared.locator(".bridge summary").first).to_have_text("The bridge's own answer and log")
+
+
+def test_authorizer_is_neither_the_bridge_nor_the_function(window: Window) -> None:
+    """An authorizer is invoked first. What the page shows does not depend on the place of an invocation."""
+    made = data.of_http(data.entry(1, "/orders"), v2(role("blue-api")), {"ok": True})
+    content = made.entry.content
+    assert content is not None
+    guard = data.invoked(made.entry, "guard", None, {}, {"isAuthorized": True}, role="authorizer")
+    content.invocations.insert(0, guard)
+    with Sample([made]) as sample, window.opened(f"{sample.url}&n=1&tab=payload") as page:
+        expect(page.locator(".invocation h3")).to_have_text(["orders"])
+        page.get_by_role("tab", name="Answer").click()
+        expect(page.locator(".authorizer summary").first).to_have_text("The authorizer's answer and log")
+        expect(page.locator(".bridge summary").first).to_have_text("The bridge's own answer and log")
+
+
+def test_name_of_no_tab_opens_the_first_one(shared: Page) -> None:
+    shared.evaluate("location.hash = 'n=15&tab=constructor'")
+    expect(shared.locator("#entry-title")).to_have_text("orders")
+    expect(shared.get_by_role("tab", name="Came in")).to_have_attribute("aria-selected", "true")
+
+
 @pytest.fixture(scope="module")
 def shared(window: Window) -> Iterator[Page]:
     """A page for tests that only read."""
-    with Sample(DETAILS) as running, window.opened(running.url) as page:
+    with Sample(data.entries()) as running, window.opened(running.url) as page:
         yield page
 
 
@@ -344,12 +392,21 @@ def test_long_path_widens_nothing(shared: Page) -> None:
     assert title["height"] < 100
 
 
-def test_dropped_entry_is_said_to_be_dropped(window: Window, sample: Sample) -> None:
-    with window.opened(sample.url, expects=REFUSED_LOAD) as page:
+def test_dropped_entry_is_said_to_be_dropped(window: Window) -> None:
+    with Sample(data.entries(), kept=20) as sample, window.opened(sample.url, expects=REFUSED_LOAD) as page:
         expect(row(page, 20)).to_be_visible()
-        del sample.details[2]
+        page.keyboard.press("p")  # the page keeps what the server drops
+        sample.add(*data.many(21, 2))
+        expect(page.locator("#state-text")).to_have_text("paused – 2 waiting")
         row(page, 2).click()
         expect(page.locator("#detail")).to_contain_text("This entry was dropped")
+
+
+@pytest.mark.parametrize("place", ["n=18&tab=came", "n=8&with=4", "view=runs"])
+def test_large_screen_has_no_overflow(window: Window, sample: Sample, place: str) -> None:
+    with window.opened(f"{sample.url}&{place}", size=(3840, 2160)) as page:
+        expect(page.locator(".panel, .grid").first).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_narrow_window_shows_the_list_or_the_entry(window: Window, sample: Sample) -> None:

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from lattice_bridge.local.inspector.entry import Content
 from tests.support import inspector_data as data
 from tests.support.browser import REFUSED_LOAD, Window, chromium
-from tests.support.inspector_sample import Sample
+from tests.support.inspector_sample import MOVED, Sample
 from tests.support.paths import ROOT
 from tests.support.written import WRITE
 
-DETAILS = data.details()
 MAX_PICTURE = 200_000
 
 
@@ -30,7 +30,7 @@ def window() -> Iterator[Window]:
 
 @pytest.fixture
 def sample() -> Iterator[Sample]:
-    with Sample(DETAILS) as running:
+    with Sample(data.entries()) as running:
         yield running
 
 
@@ -40,10 +40,6 @@ def page(window: Window, sample: Sample) -> Iterator[Page]:
         yield found
 
 
-def asked(sample: Sample, path: str) -> Any:
-    return [given for name, given in sample.asked if name == path]
-
-
 # ---- replay ----------------------------------------------------------------------------------------------------------
 
 
@@ -51,7 +47,7 @@ def test_replay_as_is_sends_nothing_else_and_opens_the_comparison(page: Page, sa
     page.locator("#entry-2").click()
     page.get_by_role("button", name="Replay", exact=True).click()
     expect(page.get_by_role("group", name="Comparison")).to_contain_text("#2 original")
-    assert asked(sample, "replay") == [{"n": 2}]
+    assert sample.asked("replay") == [{"n": 2}]
     expect(page.locator("#entry-21")).to_contain_text("↻ /orders")
     expect(page.locator(".compare tr.changed")).to_have_count(0)
 
@@ -65,7 +61,7 @@ def test_edited_replay_sends_only_what_changed(page: Page, sample: Sample) -> No
     page.get_by_label("Value of user-agent").fill("edited")
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_role("group", name="Comparison")).to_contain_text("#21 replay")
-    (given,) = asked(sample, "replay")
+    (given,) = sample.asked("replay")
     assert {name: given[name] for name in ("n", "tenant", "identity")} == {
         "n": 4,
         "tenant": "blue",
@@ -87,7 +83,7 @@ def test_masked_body_is_sent_only_if_it_is_replaced(page: Page, sample: Sample) 
     page.get_by_label("Body", exact=True).fill("{}")
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_role("group", name="Comparison")).to_be_visible()
-    assert asked(sample, "replay") == [{"n": 3, "body": {"text": "{}"}}]
+    assert sample.asked("replay") == [{"n": 3, "body": {"text": "{}"}}]
 
 
 def test_binary_body_is_edited_as_hex(page: Page, sample: Sample) -> None:
@@ -98,27 +94,37 @@ def test_binary_body_is_edited_as_hex(page: Page, sample: Sample) -> None:
     body.fill("00 ff")
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_role("group", name="Comparison")).to_be_visible()
-    assert asked(sample, "replay") == [{"n": 19, "body": {"hex": "00ff"}}]
+    assert sample.asked("replay") == [{"n": 19, "body": {"hex": "00ff"}}]
 
 
-def test_record_is_put_again_with_another_body(page: Page, sample: Sample) -> None:
-    sample.is_late = True
+def test_record_is_put_again_with_another_content_and_attributes(page: Page, sample: Sample) -> None:
+    """The form has what the queue takes, and a removed attribute is sent as null."""
+    sample.stack.is_late = True
     page.locator("#entry-10").click()
     page.get_by_role("button", name="Edit and replay").click()
-    page.get_by_label("Record", exact=True).fill('{"order": 99}')
-    page.get_by_label("Value of tenant").fill("green")
+    expect(page.get_by_label("Content", exact=True)).to_have_value('{\n  "order": 17\n}')
+    page.get_by_label("Content", exact=True).fill('{"order": 99}')
+    page.get_by_label("Group", exact=True).fill("first")
+    page.get_by_role("button", name="Remove tenant").click()
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_label("Name", exact=True).fill("source")
+    page.get_by_label("Value of the new line").fill("a test")
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_role("group", name="Comparison")).to_be_visible()
-    assert asked(sample, "replay") == [{"n": 10, "body": {"text": '{"order": 99}'}, "attributes": {"tenant": "green"}}]
+    (given,) = sample.asked("replay")
+    attributes = {"tenant": None, "source": "a test"}
+    assert given == {"n": 10, "body": {"text": '{"order": 99}'}, "group": "first", "attributes": attributes}
 
 
-def test_payload_of_an_invoke_is_edited(page: Page, sample: Sample) -> None:
+def test_payload_and_tenant_of_an_invoke_are_edited(page: Page, sample: Sample) -> None:
     page.locator("#entry-15").click()
     page.get_by_role("button", name="Edit and replay").click()
+    expect(page.get_by_label("Tenant asked for")).to_have_value("blue")
+    page.get_by_label("Tenant asked for").fill("green")
     page.get_by_label("Payload", exact=True).fill("{}")
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_role("group", name="Comparison")).to_be_visible()
-    assert asked(sample, "replay") == [{"n": 15, "body": {"text": "{}"}}]
+    assert sample.asked("replay") == [{"n": 15, "tenant": "green", "body": {"text": "{}"}}]
 
 
 def test_refused_replay_shows_the_message_and_keeps_the_form(window: Window, sample: Sample) -> None:
@@ -128,7 +134,7 @@ def test_refused_replay_shows_the_message_and_keeps_the_form(window: Window, sam
         page.get_by_label("Method").fill("BREAK")
         page.keyboard.press("Enter")
         expect(page.get_by_role("alert")).to_contain_text("is not a method. Fix: write letters")
-        sample.change([data.summary(2, "/orders", ms=1.0)])
+        sample.change(2, ms=1.0)
         expect(page.locator("#entry-2")).to_contain_text("1.0 ms")
         expect(page.get_by_label("Method")).to_have_value("BREAK")
         page.keyboard.press("Escape")
@@ -152,19 +158,29 @@ def test_comparison_marks_what_differs(page: Page) -> None:
 
 def test_copies_are_what_the_server_makes(page: Page) -> None:
     page.locator("#entry-2").click()
-    for name, wanted in (("curl", "curl of 2"), ("event", "event of 2"), ("[[test]]", "test of 2")):
+    for name, wanted in (("curl", "curl "), ("event", '"version": "2.0"')):
         page.get_by_role("button", name=f"Copy as {name}").click()
         expect(page.get_by_role("button", name=f"Copy as {name}")).to_have_text("Copied")
-        assert page.evaluate("navigator.clipboard.readText()") == wanted
+        assert wanted in page.evaluate("navigator.clipboard.readText()")
+
+
+def test_refused_action_shows_the_message(window: Window, sample: Sample) -> None:
+    with window.opened(sample.url, expects=REFUSED_LOAD) as page:
+        page.locator("#entry-2").click()
+        sample.stack.refusal = "entry 2: the identity is gone. Fix: send it again"
+        for name in ("Copy as curl", "Replay"):
+            page.get_by_role("button", name=name, exact=True).click()
+            expect(page.get_by_role("alert")).to_have_text(sample.stack.refusal)
+            page.evaluate("document.querySelector('#problem').hidden = true")
 
 
 def test_fixture_is_saved_as_a_file(page: Page, tmp_path: Path) -> None:
     page.locator("#entry-2").click()
     with page.expect_download() as started:
         page.get_by_role("button", name="Save as fixture").click()
-    assert started.value.suggested_filename == "entry-2.json"
+    assert started.value.suggested_filename == "0002-get-orders.json"
     started.value.save_as(tmp_path / "saved")
-    assert (tmp_path / "saved").read_text() == "fixture of 2"
+    assert json.loads((tmp_path / "saved").read_text())["version"] == "2.0"
 
 
 # ---- what runs -------------------------------------------------------------------------------------------------------
@@ -180,9 +196,18 @@ def test_environments_are_a_grid_of_functions_and_tenants_with_logs(page: Page, 
     tile = orders.nth(2).get_by_role("button").first
     tile.click()
     expect(page.get_by_role("group", name="Log")).to_contain_text("listing orders <script>alert(1)</script>")
-    sample.runs["environments"][1]["invocations"] = 141
+    sample.stack.found["environments"][1]["invocations"] = 141
     expect(tile).to_contain_text("141 calls")
+    assert set(sample.asked("runs")) == {"", "orders/blue#1"}
     expect(tile).to_be_focused()
+
+
+def test_map_that_does_not_load_is_told_from_a_refused_change(page: Page, sample: Sample) -> None:
+    sample.stack.found["map"][0] |= {"faults": ["line 3: no such key"], "refused": [], "sha256": None}
+    page.evaluate("location.hash = 'view=runs'")
+    part = page.get_by_role("region", name="The active map")
+    expect(part).to_contain_text("The map does not load, so the bridge answers 503:line 3: no such key")
+    expect(part).not_to_contain_text("The last change was refused")
 
 
 def test_map_shows_rules_tenants_and_the_faults_of_a_refused_change(page: Page) -> None:
@@ -202,26 +227,40 @@ def test_map_shows_rules_tenants_and_the_faults_of_a_refused_change(page: Page) 
 def test_quarantine_shows_messages_with_reasons_and_can_be_redriven(page: Page, sample: Sample) -> None:
     page.evaluate("location.hash = 'view=runs'")
     page.get_by_role("button", name="Messages of orders-quarantine").click()
-    expect(page.locator(".message")).to_contain_text(["tenant_not_allowed"])
+    expect(page.locator(".message")).to_have_count(50)
     page.get_by_role("button", name="Show more").click()
-    expect(page.locator(".message")).to_have_count(2)
+    expect(page.locator(".message")).to_have_count(60)
+    assert sample.asked("messages") == [("orders-quarantine", 0), ("orders-quarantine", 150)]
+    expect(page.locator(".message").first).to_contain_text("tenant_not_allowed")
     page.locator(".message summary").first.click()
     expect(page.locator(".message").first).to_contain_text("detail<script>alert(1)</script>")
     assert page.get_by_role("button", name="Redrive orders.fifo").count() == 0
     page.get_by_role("button", name="Redrive orders-quarantine").click()
-    expect(page.locator("#announcement")).to_have_text("2 messages of orders-quarantine are back in their source")
-    assert asked(sample, "queues/orders-quarantine/redrive") == [{}]
+    said = f"1 message of orders-quarantine is back in its source. 1 message stays: {MOVED['why']}"
+    expect(page.get_by_role("region", name="Queues")).to_contain_text(said)
+    expect(page.locator("#announcement")).to_have_text(said)
+    assert sample.asked("redrive") == ["orders-quarantine"]
     expect(page.get_by_role("region", name="Streams")).to_contain_text("shardId-000000000001")
 
 
+def test_messages_stay_if_more_cannot_be_read(window: Window, sample: Sample) -> None:
+    with window.opened(f"{sample.url}&view=runs", expects=REFUSED_LOAD) as page:
+        page.get_by_role("button", name="Messages of orders-quarantine").click()
+        expect(page.locator(".message")).to_have_count(50)
+        sample.stack.refusal = "the stack ends"
+        page.get_by_role("button", name="Show more").click()
+        expect(page.get_by_role("alert")).to_have_text("the stack ends")
+        expect(page.locator(".message")).to_have_count(50)
+
+
 def test_file_is_shown_read_only(window: Window) -> None:
-    with Sample(DETAILS, mode="file") as sample, window.opened(f"{sample.url}&view=runs&n=4") as page:
+    with Sample(data.entries(), mode="file") as sample, window.opened(f"{sample.url}&view=runs&n=4") as page:
         expect(page.get_by_role("heading", name="GET /orders")).to_be_visible()
         expect(page.locator("#state-text")).to_have_text("a file, read-only")
         for name in ("Replay", "Edit and replay", "Pause", "Clear", "What runs"):
             expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
         expect(page.get_by_role("button", name="Copy as curl")).to_be_visible()
-        assert asked(sample, "runs") == []
+        assert sample.stack.asked == []
 
 
 def test_log_line_without_an_event_shows_what_it_contains(window: Window) -> None:
@@ -247,11 +286,12 @@ def test_log_line_without_an_event_shows_what_it_contains(window: Window) -> Non
     }
     document |= {"reason": "no_rule", "detail": None, "missing": ["header", "session"]}
     decision = {"documents": [document], "same_map": None, "map": None, "error": None}
-    entry = data.detail(data.summary(1, "/orders", tenant=None, outcome="refused", status=403), decision=decision)
-    with Sample([entry], mode="file") as sample, window.opened(f"{sample.url}&n=1") as page:
+    entry = data.entry(1, "/orders", tenant=None, outcome="refused", status=403, content=Content())
+    with Sample([data.Made(entry, decision)], mode="file") as sample, window.opened(f"{sample.url}&n=1") as page:
         expect(page.locator(".decision")).to_contain_text("caller's keyrole blue-api of 111122223333")
         expect(page.locator(".decision")).to_contain_text("not in the lineheader, session")
         expect(page.locator(".decision")).to_contain_text("Refused with 403")
+        expect(page.get_by_role("button", name="Copy as")).to_have_count(1)  # a line has no event
 
 
 # ---- accessibility and pictures --------------------------------------------------------------------------------------
@@ -313,8 +353,8 @@ def test_pictures_of_the_docs(window: Window, name: str, place: str, size: tuple
     """`make docs` writes them. Fonts differ between machines, so that otherwise only their presence is checked."""
     file = ROOT / "docs" / f"{name}.png"
     if os.environ.get(WRITE) == "1":
-        shown = [one for one in DETAILS if one["summary"]["n"] < 16]
-        busy = [data.detail(one) for one in data.many(16, 10, at=shown[-1]["summary"]["at"] + 1)]
+        shown = data.entries()[:15]
+        busy = data.many(16, 10, at=shown[-1].entry.at + 1)
         with (
             Sample([*shown, *busy]) as sample,
             window.opened(f"{sample.url}&{place}", size=size, scheme=scheme) as page,
@@ -329,4 +369,4 @@ def test_pictures_of_the_docs(window: Window, name: str, place: str, size: tuple
 
 def test_sample_contains_no_secret() -> None:
     """What the samples show is in the docs."""
-    assert "AKIA" not in json.dumps(DETAILS)
+    assert "AKIA" not in repr(data.entries())

@@ -1,16 +1,22 @@
 /**
  * The server's API: requests with the token, and the stream of entries.
  *
- * Rule: the token is in this tab's session storage and in the header Authorization, and nowhere else. It leaves the
- * address bar at once, so that neither the history nor a screenshot contains it.
+ * Rule: the page keeps the token in this tab's session storage, and sends it in the header Authorization. It leaves the
+ * address bar at once, so that neither a screenshot nor a copied address contains it. The browser's own list of visited
+ * pages may still contain the URL that was opened; its token ends with the stack.
  */
 
 const TOKEN = "lattice-bridge-inspector-token";
 const SILENCE_MS = 40_000; // the server sends a ping every 15 s
 const PAUSES_MS = [250, 500, 1000, 2000, 5000];
 
-/** The server does not accept the token. */
-export class NoToken extends Error {}
+/** The page has no token, or the server has refused it. */
+export class NoToken extends Error {
+  constructor(isRefused) {
+    super(isRefused ? "the server does not accept the token" : "no token");
+    this.isRefused = isRefused;
+  }
+}
 /** The server refused a request. The message is the server's. */
 export class ApiError extends Error {
   constructor(status, message) {
@@ -41,10 +47,11 @@ export const forgetToken = () => sessionStorage.removeItem(TOKEN);
 
 async function request(path, options = {}) {
   const token = sessionStorage.getItem(TOKEN);
-  if (!token || /[^\x21-\x7e]/.test(token)) throw new NoToken("no token");
+  if (!token) throw new NoToken(false);
+  if (/[^\x21-\x7e]/.test(token)) throw new NoToken(true); // no header can contain it
   const headers = { ...options.headers, authorization: `Bearer ${token}` };
   const response = await fetch(path, { ...options, headers, cache: "no-store", redirect: "error" });
-  if (response.status === 401) throw new NoToken("the server does not accept the token");
+  if (response.status === 401) throw new NoToken(true);
   if (response.ok) return response;
   const text = await response.text();
   let message = `${path}: status ${response.status}`;
@@ -66,12 +73,14 @@ export async function post(path, body = {}) {
 /**
  * Follows the stream until `signal` ends it, and connects again when it breaks off.
  *
- * `on.event(name, data)` gets each event, `on.state("live" | "disconnected")` each change, `on.noToken()` the end.
+ * `on.event(name, data)` gets each event, `on.state("live" | "disconnected", why)` each change, with the server's message
+ * if it has refused the stream, and `on.noToken(error)` the end.
  */
 export async function follow(on, signal) {
   let change = 0;
   let failures = 0;
   while (!signal.aborted) {
+    let why = "";
     try {
       for await (const [name, data] of events(`/api/stream?after=${change}`, signal, () => on.state("live"))) {
         failures = 0;
@@ -79,10 +88,11 @@ export async function follow(on, signal) {
         on.event(name, data);
       }
     } catch (error) {
-      if (error instanceof NoToken) return on.noToken();
+      if (error instanceof NoToken) return on.noToken(error);
+      if (error instanceof ApiError) why = error.message;
     }
     if (signal.aborted) return;
-    on.state("disconnected");
+    on.state("disconnected", why);
     await new Promise((resolve) => setTimeout(resolve, PAUSES_MS[Math.min(failures++, PAUSES_MS.length - 1)]));
   }
 }

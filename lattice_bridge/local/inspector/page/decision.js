@@ -8,10 +8,10 @@
 import { h, tenantChip, visible } from "./dom.js";
 
 export function decisionView(decision, header) {
-  if (!decision) return h("p", { class: "empty" }, "No bridge was in the way, so nothing decided about a tenant.");
+  if (!decision) return h("p", { class: "empty" }, "No bridge handled this entry, so no tenant was decided.");
   const notes = [];
   if (decision.error) notes.push(h("p", { class: "note bad" }, visible(decision.error)));
-  if (decision.same_map === false) notes.push(h("p", { class: "note" }, "Another map decided then. This is the decision of the map that is given now."));
+  if (decision.same_map === false) notes.push(h("p", { class: "note" }, "A different map made the original decision. This page shows what the current map decides."));
   const documents = decision.documents ?? [];
   return h("div", { class: "decision" }, notes, documents.map((one, place) => documentView(one, header, decision.map, documents.length > 1 ? place + 1 : 0)));
 }
@@ -46,7 +46,7 @@ function evidence(document) {
   for (const one of document.verified_by ?? []) pairs.push(["verified by", one]);
   if (document.missing?.length) pairs.push(["not in the line", document.missing.join(", ")]);
   const known = pairs.filter(([, value]) => value);
-  if (!known.length) return step("Evidence", "", h("p", { class: "none" }, "None was read before the refusal."));
+  if (!known.length) return step("Evidence", "", h("p", { class: "none" }, "The bridge refused the request before it read any evidence."));
   return step("Evidence", "", h("dl", { class: "fact-list" }, known.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, visible(value))))));
 }
 

@@ -68,6 +68,7 @@ export class DetailView {
   }
 
   head(entry, detail = null) {
+    const problem = h("p", { class: "note bad", role: "alert", id: "problem", hidden: true });
     const close = h("button", { type: "button", class: "quiet", id: "close", "aria-label": "Close the entry", title: "Close (Esc)", on: { click: () => this.app.choose(null) } }, "✕");
     const where = entry.source ? `${WAYS[entry.way] ?? entry.way} ${visible(entry.source)}` : WAYS[entry.way];
     const words = [`#${entry.n}`, clock(entry.at), where, entry.ms === null ? null : milliseconds(entry.ms), visible(entry.id)].filter(Boolean);
@@ -78,6 +79,7 @@ export class DetailView {
       h("div", { class: "under" }, tenantChip(entry.tenant), h("span", {}, words.join(" · ")), entry.cold ? h("span", { class: "cold" }, "cold start") : null, entry.replay_of === null ? null : this.link(entry)),
       detail?.text ? h("p", { class: "cause", "data-outcome": entry.outcome ?? "running" }, visible(detail.text)) : null,
       detail ? this.actions(detail) : null,
+      detail ? problem : null,
     );
   }
 
@@ -88,12 +90,31 @@ export class DetailView {
 
   actions(detail) {
     const { n } = detail.summary;
-    const canReplay = this.app.state.can_replay && !detail.dropped;
-    const replay = h("button", { type: "button", id: "replay", on: { click: (event) => this.replay(n, event.target) } }, "Replay");
+    const canReplay = this.app.state.can_replay && isRepeatable(detail);
+    const replay = h("button", { type: "button", id: "replay", on: { click: (event) => this.replayAsIs(n, event.target) } }, "Replay");
     const edit = h("button", { type: "button", class: "second", id: "edit", on: { click: () => this.edit(detail) } }, "Edit and replay");
     const button = (as, name, label) => h("button", { type: "button", class: "quiet", "aria-label": name, on: { click: (event) => this.copy(n, as, event.target) } }, label);
-    const copies = h("span", { class: "group" }, h("span", { class: "none" }, "copy as"), Object.entries(COPIES).map(([as, label]) => button(as, `Copy as ${label}`, label)), button("fixture", "Save as fixture", "save fixture"));
+    const copies = h("span", { class: "group" }, h("span", { class: "none" }, "copy as"), Object.entries(COPIES).filter(([as]) => hasPartsOf(detail, as)).map(([as, label]) => button(as, `Copy as ${label}`, label)), hasPartsOf(detail, "fixture") ? button("fixture", "Save as fixture", "save fixture") : null);
     return h("div", { class: "actions", role: "group", "aria-label": "Actions" }, canReplay ? h("span", { class: "group" }, replay, edit) : null, detail.dropped ? null : copies);
+  }
+
+  /** Shows an error of an action, unless it ends everything. */
+  fail(error) {
+    if (this.app.failed(error)) return;
+    this.say(error.message);
+  }
+
+  say(message) {
+    const note = byId("problem");
+    if (!note) return; // another entry is shown meanwhile
+    note.textContent = visible(message);
+    note.hidden = message === "";
+  }
+
+  async replayAsIs(n, button) {
+    this.say("");
+    const message = await this.replay(n, button);
+    if (message) this.say(message);
   }
 
   async replay(n, button, changes = {}) {
@@ -103,7 +124,7 @@ export class DetailView {
       announce(`Sent again as entry ${fresh}`);
       this.app.go({ n: fresh, with: n }, { remember: true });
     } catch (error) {
-      if (!this.app.failed(error)) return visible(error.message);
+      if (!this.app.failed(error)) return error.message;
     } finally {
       button.disabled = false;
     }
@@ -120,17 +141,18 @@ export class DetailView {
   }
 
   async copy(n, as, button) {
+    this.say("");
     try {
-      const file = get(`/api/entries/${n}/copy?as=${as}`);
-      if (as !== "fixture") return await copy(file.then(({ text }) => text), button);
-      save(await file);
+      const file = await get(`/api/entries/${n}/copy?as=${as}`);
+      if (as === "fixture") save(file);
+      else await copy(file.text, button);
     } catch (error) {
-      if (!this.app.failed(error)) button.title = error.message;
+      this.fail(error);
     }
   }
 
   tabs(detail, wanted) {
-    const name = wanted in TABS ? wanted : detail.decision ? "decision" : "came";
+    const name = Object.hasOwn(TABS, wanted) ? wanted : detail.decision ? "decision" : "came";
     const panel = h("div", { class: "panel", role: "tabpanel", id: "panel", tabindex: "0", "aria-labelledby": `tab-${name}` }, PANELS[name](detail, this.app));
     const buttons = Object.entries(TABS).map(([key, label]) =>
       h("button", { type: "button", role: "tab", id: `tab-${key}`, "aria-selected": String(key === name), "aria-controls": "panel", tabindex: key === name ? "0" : "-1", on: { click: () => this.app.go({ tab: key }) } }, label),
@@ -138,6 +160,18 @@ export class DetailView {
     const list = h("div", { class: "tabs", role: "tablist", "aria-label": "Parts of the entry", on: { keydown: move } }, buttons);
     return { list, panel };
   }
+}
+
+/** Whether the server has everything that it needs to send an entry again. */
+function isRepeatable({ dropped, came_in: came }) {
+  if (dropped || !came) return false;
+  return came.kind === "http" ? came.body !== null : came.kind !== "record" || came.edit !== null;
+}
+
+/** Whether an entry has what a copy of it is made of. */
+function hasPartsOf({ came_in: came, event, decision }, as) {
+  if (as === "curl") return came?.kind === "http" && came.body !== null;
+  return as === "test" ? decision !== null : event !== null;
 }
 
 function move(event) {
@@ -201,7 +235,7 @@ const CAME = {
     h("pre", { class: "request-line", tabindex: "0", "aria-label": "Request line" }, visible(`${came.method} ${came.target}`), h("span", { class: "none" }, ` ${came.version?.startsWith("HTTP") ? came.version : `HTTP/${came.version ?? "1.1"}`}`)),
     came.identity ? facts([["signed by", came.identity.access_key], ["as", came.identity.principal]]) : caller ? null : h("p", { class: "none" }, "The request is not signed."),
     headersView(came.headers, "Headers"),
-    bodyView(came.body, "Body"),
+    came.body === null ? h("p", { class: "none" }, "Body: not read. The front refused the request first.") : bodyView(came.body, "Body"),
   ],
   record: (came) => [
     facts([
@@ -215,12 +249,12 @@ const CAME = {
   invoke: (came) => [facts([["function", came.function], ["tenant", came.tenant === null ? null : tenantChip(came.tenant)], ["type", came.type]]), bodyView(came.payload, "Payload")],
 };
 
-/** What was invoked behind the bridge; without a bridge, everything. */
-const behind = (detail) => (detail.decision ? detail.invocations.slice(1) : detail.invocations);
+/** The functions that ran for the entry: neither the bridge nor an authorizer. */
+const ofFunctions = ({ invocations }) => invocations.filter((one) => !one.is_bridge && one.role !== "authorizer");
 
 function payloads(detail) {
-  const found = behind(detail);
-  if (!found.length) return nothing(detail.decision && detail.invocations.length ? "The bridge invoked no function." : "No function was invoked.");
+  const found = ofFunctions(detail);
+  if (!found.length) return nothing(detail.invocations.some((one) => one.is_bridge) ? "The bridge invoked no function." : "No function was invoked.");
   return found.map((one) => h("section", {}, invocationHead(one), bodyView(one.payload, "Payload")));
 }
 
@@ -230,12 +264,13 @@ function invocationHead(one) {
 }
 
 function answers(detail) {
-  const found = behind(detail);
-  const bridge = detail.decision ? detail.invocations.slice(0, 1) : [];
-  if (!found.length && !bridge.length) return nothing("No function was invoked.");
+  const found = ofFunctions(detail);
+  const others = detail.invocations.filter((one) => !found.includes(one));
+  if (!detail.invocations.length) return nothing("No function was invoked.");
   const view = (one) => h("section", {}, invocationHead(one), one.error ? h("p", { class: "note bad" }, visible(one.error)) : null, one.answer ? bodyView(one.answer, "Answer") : null, logView(one.log));
-  const own = bridge.map((one) => h("details", { class: "bridge", open: !found.length }, h("summary", {}, "The bridge's own answer and log"), view(one)));
-  return [found.length ? null : nothing("The bridge invoked no function."), found.map(view), own];
+  const title = (one) => (one.is_bridge ? "The bridge's own answer and log" : "The authorizer's answer and log");
+  const own = others.map((one) => h("details", { class: one.is_bridge ? "bridge" : "authorizer", open: !found.length }, h("summary", {}, title(one)), view(one)));
+  return [found.length ? null : nothing(others.some((one) => one.is_bridge) ? "The bridge invoked no function." : "No function but the authorizer was invoked."), found.map(view), own];
 }
 
 function replyView({ reply, summary }) {

@@ -40,16 +40,8 @@ export function visible(text, { lines = false } = {}) {
   });
 }
 
-const COLOURS = { red: 25, orange: 55, yellow: 95, green: 150, teal: 190, cyan: 210, blue: 258, violet: 295, purple: 310, pink: 350 };
-const COLOUR = new RegExp(`^(${Object.keys(COLOURS).join("|")})(?![a-z])`);
-
-/**
- * The hue of a tenant, the same in each session and on each machine: FNV-1a of its name. A tenant that is called after
- * a colour, as in the examples, has this colour: "blue" in red would mislead.
- */
+/** The hue of a tenant, the same in each session and on each machine: FNV-1a of its name. */
 export function hueOf(name) {
-  const colour = name.toLowerCase().match(COLOUR) ?? name.match(/^([A-Z][a-z]+)(?=[A-Z])/);
-  if (colour && Object.hasOwn(COLOURS, colour[1].toLowerCase())) return COLOURS[colour[1].toLowerCase()];
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(name)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
   return hash % 360;
@@ -98,7 +90,7 @@ export function bytes(count) {
   return count < 1e6 ? `${(count / 1000).toFixed(1)} KB` : `${(count / 1e6).toFixed(1)} MB`;
 }
 
-export const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+export const count = (number, noun, several = `${noun}s`) => `${number.toLocaleString("en")} ${number === 1 ? noun : several}`;
 
 const two = (number) => String(number).padStart(2, "0");
 
@@ -122,14 +114,14 @@ export function copyButton(text, label = "Copy") {
   return button;
 }
 
+/** Copies a string, and shows in the button whether the browser has permitted it. */
 export async function copy(text, button) {
   const label = button.textContent;
   try {
-    await navigator.clipboard.writeText(await text);
+    await navigator.clipboard.writeText(text);
     button.textContent = "Copied";
-  } catch (error) {
-    button.textContent = error.name === "NotAllowedError" ? "The browser refused" : "Failed";
-    button.title = error.message;
+  } catch {
+    button.textContent = "The browser refused";
   }
   announce(button.textContent);
   setTimeout(() => (button.textContent = label), 1500);

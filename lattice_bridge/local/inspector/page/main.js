@@ -16,6 +16,7 @@ class App {
   constructor() {
     this.state = { identities: [], can_replay: false };
     this.connection = "connecting";
+    this.why = ""; // the server has refused the stream
     this.store = new Store(() => this.changed());
     this.timeline = new TimelineView(byId("timeline"), this.store, (n) => this.choose(n));
     this.detail = new DetailView(byId("detail"), this);
@@ -29,7 +30,7 @@ class App {
       this.state = await get("/api/state");
     } catch (error) {
       if (!this.failed(error)) {
-        this.connected("disconnected");
+        this.connected("disconnected", error instanceof ApiError ? error.message : "");
         setTimeout(() => this.start(), 2000);
       }
       return;
@@ -45,7 +46,7 @@ class App {
     for (const id of ["pause", "clear", "show-runs"]) byId(id).hidden = state.mode === "file";
     this.readAddress();
     this.following = new AbortController();
-    follow({ event: (name, data) => this.event(name, data), state: (name) => this.connected(name), noToken: () => this.askForToken() }, this.following.signal);
+    follow({ event: (name, data) => this.event(name, data), state: (name, why) => this.connected(name, why), noToken: (error) => this.failed(error) }, this.following.signal);
   }
 
   event(name, data) {
@@ -53,28 +54,30 @@ class App {
     else if (name === "cleared") this.store.clear(data.until);
   }
 
-  connected(state) {
-    if (this.connection !== state) announce(state === "live" ? "Connected" : "Disconnected. The page connects again by itself.");
+  connected(state, why = "") {
+    if (this.connection !== state || this.why !== why) announce(state === "live" ? "Connected" : why || "Disconnected. The page connects again by itself.");
     this.connection = state;
+    this.why = why;
     this.drawState();
   }
 
-  /** Handles what ends everything. Whether that was it. */
+  /** Handles a refused token. Returns whether it was one. */
   failed(error) {
     if (error instanceof NoToken) {
-      this.askForToken();
+      this.askForToken(error.isRefused);
       return true;
     }
     if (!(error instanceof ApiError) && error.name !== "TypeError") throw error;
     return false;
   }
 
-  askForToken() {
+  askForToken(isRefused) {
     this.following?.abort();
     this.runs.close();
     forgetToken();
     byId("page").hidden = true;
     byId("ask-token").hidden = false;
+    byId("token-problem").hidden = !isRefused;
     byId("token").focus();
   }
 
@@ -160,12 +163,12 @@ class App {
       this.stateScheduled = false;
       const { store, connection, state } = this;
       const name = connection !== "live" ? connection : store.paused ? "paused" : state.mode === "file" ? "file" : "live";
-      const texts = { connecting: "connecting …", disconnected: "disconnected – trying again", paused: `paused${store.held.size ? ` – ${store.held.size.toLocaleString("en")} waiting` : ""}`, file: "a file, read-only", live: "live" };
+      const texts = { connecting: "connecting …", disconnected: this.why ? visible(this.why) : "disconnected – trying again", paused: `paused${store.held.size ? ` – ${store.held.size.toLocaleString("en")} waiting` : ""}`, file: "a file, read-only", live: "live" };
       byId("state").dataset.state = name;
       byId("state-text").textContent = texts[name];
       const shown = store.shown.length;
       const all = store.all.length;
-      byId("count").textContent = shown === all ? count(all, "entry").replace("entrys", "entries") : `${shown.toLocaleString("en")} of ${all.toLocaleString("en")}`;
+      byId("count").textContent = shown === all ? count(all, "entry", "entries") : `${shown.toLocaleString("en")} of ${all.toLocaleString("en")}`;
       this.drawEmpty();
     });
   }
@@ -179,8 +182,8 @@ class App {
     empty.hidden = kind === "";
     byId("timeline").hidden = kind !== "";
     if (kind.startsWith("filtered")) {
-      const all_of = count(all.length, "entry").replace("entrys", "entries");
-      empty.replaceChildren(h("h2", {}, "No entry fits the filters"), h("p", {}, `They hide ${all_of}.`), h("button", { type: "button", on: { click: () => this.go({ ...NO_FILTER }) } }, "Remove the filters"));
+      const hidden = `${count(all.length, "entry", "entries")} ${all.length === 1 ? "is" : "are"} hidden.`;
+      empty.replaceChildren(h("h2", {}, "No entry matches the filters"), h("p", {}, hidden), h("button", { type: "button", on: { click: () => this.go({ ...NO_FILTER }) } }, "Remove the filters"));
     } else if (kind) empty.replaceChildren(...(this.state.mode === "file" ? noEntries() : firstRequest(this.state)));
   }
 
@@ -239,14 +242,11 @@ function fillSelect(select, all, found, label) {
 }
 
 function firstRequest(state) {
-  const identity = state.identities?.[0];
-  const region = "us-east-1";
-  const signed = identity ? ` \\\n  --aws-sigv4 aws:amz:${region}:vpc-lattice-svcs \\\n  -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' \\\n  --user ${identity.access_key}:${identity.access_key.replace(/^LOCAL/, "").toLowerCase()}` : "";
-  const command = `curl${signed} \\\n  ${state.front ?? "http://127.0.0.1:8080"}/`;
+  const { example } = state;
   return [
     h("h2", {}, "Nothing came in yet"),
-    h("p", {}, "Each request and each record appears here as it happens. Send the first one:"),
-    h("div", { class: "example" }, h("pre", { class: "code", tabindex: "0", "aria-label": "Command" }, command), copyButton(() => command)),
+    h("p", {}, `Each request and each record appears here as it happens.${example ? " Send the first one:" : ""}`),
+    example ? h("div", { class: "example" }, h("pre", { class: "code", tabindex: "0", "aria-label": "Command" }, visible(example, { lines: true })), copyButton(() => example)) : null,
     state.aws ? h("p", { class: "none" }, "Queues, streams and buses: ", h("code", {}, `AWS_ENDPOINT_URL=${visible(state.aws)} aws sqs send-message …`)) : null,
   ].filter(Boolean);
 }
@@ -340,9 +340,7 @@ function listen(app) {
   byId("ask-token").addEventListener("submit", (event) => {
     event.preventDefault();
     giveToken(byId("token").value);
-    byId("token").value = "";
-    byId("token-problem").hidden = false;
-    app.start();
+    location.reload(); // what the page has may be of another stack
   });
   splitter(byId("splitter"), byId("requests"));
 }

@@ -8,7 +8,8 @@
 import { bodyView } from "./body.js";
 import { count, h, milliseconds, outcomeOf, tenantChip, visible } from "./dom.js";
 
-const SIGNATURE = new Set(["authorization", "x-amz-date"]); // each request has its own
+const OWN = new Set(["authorization", "x-amz-date", "x-amzn-requestid"]); // each request has its own
+const MASK = "•••• ";
 const SAME = " same"; // no access key begins with a space
 const MAX_LINES = 3000; // the comparison of lines takes as many steps as the product of both numbers
 
@@ -66,37 +67,49 @@ function ofHttp(came, app) {
   return { fields, read };
 }
 
-function ofRecord(came, app) {
-  const body = bodyField(came.record, "Record");
-  const group = input(came.group ?? "", { placeholder: "none" });
-  const attributes = headerRows(Object.entries(came.attributes ?? {}).map(attributeRow), "Attributes");
-  const read = () => {
-    const rows = attributes.read().headers;
-    return {
-      ...(group.value !== (came.group ?? "") ? { group: group.value } : {}),
-      ...(rows ? { attributes: Object.fromEntries(rows) } : {}),
-      ...body.read(),
-    };
-  };
-  return { fields: [came.group === null || came.group === undefined ? null : field("Group", group), attributes.element, body.element], read };
-}
-
-/** An attribute by its string. A binary one is sent as the original has it. */
-function attributeRow([name, value]) {
-  const text = typeof value === "string" ? value : value?.stringValue;
-  return typeof text === "string" ? [name, text, false] : [name, "binary", true];
+/** What the source of the record takes: a queue its attributes, a stream its partition key. */
+function ofRecord({ edit }) {
+  const body = bodyField(edit.body, "Content");
+  const group = edit.group_name === null ? null : textField(capital(edit.group_name), "group", edit.group);
+  const attributes = edit.attributes === null ? null : attributeRows(edit.attributes);
+  const parts = [group, attributes, body].filter(Boolean);
+  return { fields: parts.map((one) => one.element), read: () => Object.assign({}, ...parts.map((one) => one.read())) };
 }
 
 function ofInvoke(came) {
+  const tenant = textField("Tenant asked for", "tenant", came.tenant, "Empty: none.");
   const body = bodyField(came.payload, "Payload");
-  return { fields: [body.element], read: body.read };
+  return { fields: [tenant.element, body.element], read: () => ({ ...tenant.read(), ...body.read() }) };
+}
+
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
+
+/** A text that may be absent: an empty field. */
+function textField(label, name, value, hint = "") {
+  const control = input(value ?? "", { placeholder: "none" });
+  const read = () => (control.value === (value ?? "") ? {} : { [name]: control.value || null });
+  return { element: field(label, control, hint), read };
+}
+
+/** The attributes of a message. One that is masked or binary is sent as the original has it, and a removed one as null. */
+function attributeRows(given) {
+  const before = Object.entries(given).map(([name, value]) => (value === null ? [name, "binary", true] : [name, value, value.startsWith(MASK)]));
+  const rows = headerRows(before, "Attributes");
+  const read = () => {
+    const left = new Map(rows.rows());
+    const removed = before.filter(([name]) => !left.has(name)).map(([name]) => [name, null]);
+    const changed = [...left].filter(([name, value]) => value !== null && (!Object.hasOwn(given, name) || given[name] !== value));
+    const found = [...removed, ...changed];
+    return found.length ? { attributes: Object.fromEntries(found) } : {};
+  };
+  return { element: rows.element, read };
 }
 
 function headerRows(given, label = "Headers") {
   const rows = h("div", { class: "header-rows" });
   const add = (name, value, masked) => {
     const row = h("div", { class: "header-row" });
-    const one = input(name, { "aria-label": "Name" });
+    const one = input(name, { "aria-label": "Name", readonly: masked });
     const other = input(masked ? "" : value, { "aria-label": `Value of ${name || "the new line"}`, placeholder: masked ? `as the original (${value})` : "" });
     const remove = h("button", { type: "button", class: "quiet", "aria-label": `Remove ${name || "the line"}`, on: { click: () => row.remove() } }, "✕");
     row.append(one, other, remove);
@@ -105,14 +118,12 @@ function headerRows(given, label = "Headers") {
     return one;
   };
   for (const [name, value, masked] of given ?? []) add(name, value, masked);
-  const initial = JSON.stringify([...rows.children].map((row) => row.read()));
+  const all = () => [...rows.children].map((row) => row.read()).filter(Boolean);
+  const initial = JSON.stringify(all());
   const more = h("button", { type: "button", class: "quiet", on: { click: () => add("", "", false).focus() } }, "Add");
   const element = h("fieldset", {}, h("legend", {}, label), rows, more);
-  const read = () => {
-    const found = [...rows.children].map((row) => row.read()).filter(Boolean);
-    return JSON.stringify(found) === initial ? {} : { headers: found };
-  };
-  return { element, read };
+  const read = () => (JSON.stringify(all()) === initial ? {} : { headers: all() });
+  return { element, read, rows: all };
 }
 
 function bodyField(body, label = "Body") {
@@ -132,8 +143,8 @@ function bodyField(body, label = "Body") {
   return { element, read };
 }
 
-/** The digits of a hex dump, without its offsets and its column of characters. */
-const hexOf = (dump) => dump.split("\n").map((line) => line.replace(/^[0-9a-f]{4,8}:?\s+/, "").replace(/\s{2,}\|.*$|\s{3,}.*$/, "").trim()).join("\n");
+/** The digits of a hex dump. In each line, they are between its offset and its column of characters. */
+const hexOf = (dump) => dump.split("\n").map((line) => line.slice(10, 58).trim()).join("\n");
 
 // ---- comparison ----------------------------------------------------------------------------------------------------
 
@@ -153,7 +164,7 @@ export function comparison(detail, original, app) {
     ["request line", ...both.map(({ came_in: came }) => (came?.kind === "http" ? `${came.method} ${came.target}` : null))],
     ["signed by", ...both.map(({ came_in: came }) => came?.identity?.access_key ?? null)],
     ["group", ...both.map(({ came_in: came }) => came?.group ?? null)],
-    ...named(both.map(({ came_in: came }) => came?.headers ?? [])).map((row) => (SIGNATURE.has(row[0]) ? [...row, null, true] : row)),
+    ...named(both.map(({ came_in: came }) => came?.headers ?? [])).map(markedIfOwn),
     ["body", ...both.map(body), linesOf],
     ["Decision"],
     ["caller", ...decisions.map((one) => one?.caller ?? null)],
@@ -162,7 +173,7 @@ export function comparison(detail, original, app) {
     ["decision", ...decisions.map((one) => (one ? (one.allowed ? `allowed: ${one.tenant}` : `refused: ${one.reason}`) : null))],
     ["Reply"],
     ["status", ...both.map(({ reply: one }) => one?.status ?? one?.outcome ?? null)],
-    ...named(both.map(({ reply: one }) => one?.headers ?? [])),
+    ...named(both.map(({ reply: one }) => one?.headers ?? [])).map(markedIfOwn),
     ["body", ...both.map(reply), linesOf],
   ];
   const heads = both.map(({ summary }, place) => h("th", { scope: "col" }, h("button", { type: "button", class: "link", on: { click: () => app.go({ n: summary.n, with: "" }, { remember: true }) } }, `#${summary.n} ${place ? "replay" : "original"}`)));
@@ -177,6 +188,8 @@ export function comparison(detail, original, app) {
     h("table", {}, h("thead", {}, h("tr", {}, h("td", {}), heads)), h("tbody", {}, drawn.filter(Boolean))),
   );
 }
+
+const markedIfOwn = (row) => (OWN.has(row[0]) ? [...row, null, true] : row);
 
 const nextHead = (rows, place) => {
   const next = rows.findIndex((row, index) => index > place && row.length === 1);

@@ -14,6 +14,7 @@ export class RunsView {
     this.chosen = null; // the environment whose log is open
     this.queue = null; // the queue whose messages are open
     this.messages = null;
+    this.redriven = null; // what became of the messages that were moved
     this.problem = "";
     this.isOpen = false;
     pane.addEventListener("click", (event) => this.clicked(event));
@@ -31,15 +32,16 @@ export class RunsView {
   }
 
   async load() {
-    clearTimeout(this.timer);
+    const log = this.chosen;
     try {
-      this.runs = await get("/api/runs");
+      this.runs = { ...(await get(`/api/runs${log === null ? "" : `?log=${encodeURIComponent(log)}`}`)), logOf: log };
       if (!this.isOpen) return;
       this.draw();
     } catch (error) {
       if (this.app.failed(error)) return;
       if (!this.runs) this.pane.replaceChildren(h("p", { class: "empty" }, visible(error.message)));
     }
+    clearTimeout(this.timer);
     if (this.isOpen) this.timer = setTimeout(() => this.load(), EVERY_MS);
   }
 
@@ -51,7 +53,7 @@ export class RunsView {
       this.problem ? h("p", { class: "note bad", role: "alert", "data-key": "problem" }, visible(this.problem)) : null,
       part("Execution environments", environments(runs, this.chosen)),
       part("The active map", maps(runs.map ?? [])),
-      part("Queues", queues(runs.queues ?? [], this)),
+      part("Queues", [this.redriven && note(this.redriven), queues(runs.queues ?? [], this)]),
       part("Streams", streams(runs.streams ?? [])),
     );
     morph(this.pane, fresh);
@@ -61,19 +63,25 @@ export class RunsView {
     const button = event.target.closest("button[data-do]");
     if (!button) return;
     const { do: what, name } = button.dataset;
-    if (what === "log") this.chosen = this.chosen === name ? null : name;
+    if (what === "log") {
+      this.chosen = this.chosen === name ? null : name;
+      this.draw();
+      await this.load();
+    }
     if (what === "messages") await this.peek(this.queue === name ? null : name);
-    if (what === "more") await this.peek(this.queue, this.messages.messages.at(-1).id);
+    if (what === "more") await this.peek(this.queue, this.messages.messages.at(-1).number);
     if (what === "redrive") await this.redrive(name, button);
     this.draw();
   }
 
+  /** Reads the messages of a queue; with `after`, those that follow the message with this number. */
   async peek(name, after = null) {
+    if (name !== this.queue) this.messages = null;
     this.queue = name;
     if (name === null) return;
     try {
-      const found = await get(`/api/queues/${encodeURIComponent(name)}/messages${after ? `?after=${encodeURIComponent(after)}` : ""}`);
-      this.messages = after ? { ...found, messages: [...this.messages.messages, ...found.messages] } : found;
+      const found = await get(`/api/queues/${encodeURIComponent(name)}/messages${after === null ? "" : `?after=${after}`}`);
+      this.messages = after !== null && this.messages ? { ...found, messages: [...this.messages.messages, ...found.messages] } : found;
       this.problem = "";
     } catch (error) {
       this.fail(error);
@@ -83,23 +91,25 @@ export class RunsView {
   async redrive(name, button) {
     button.disabled = true;
     try {
-      const { moved } = await post(`/api/queues/${encodeURIComponent(name)}/redrive`);
-      announce(`${moved} messages of ${name} are back in their source`);
+      const { moved, left, why } = await post(`/api/queues/${encodeURIComponent(name)}/redrive`);
+      const stays = left ? ` ${count(left, "message")} ${left === 1 ? "stays" : "stay"}${why ? `: ${why}` : "."}` : "";
+      this.redriven = { text: `${count(moved, "message")} of ${name} ${moved === 1 ? "is" : "are"} back in ${moved === 1 ? "its" : "their"} source.${stays}`, isWhole: left === 0 };
+      announce(this.redriven.text);
       this.problem = "";
       if (this.queue === name) await this.peek(name);
-      this.runs = await get("/api/runs");
+      await this.load();
     } catch (error) {
       this.fail(error);
     }
   }
 
   fail(error) {
-    this.messages = null;
     if (!this.app.failed(error)) this.problem = error.message;
   }
 }
 
 const part = (title, content) => h("section", { class: "part", "data-key": title, "aria-label": title }, h("h2", {}, title), content);
+const note = ({ text, isWhole }) => h("p", { class: isWhole ? "note good" : "note bad", "data-key": "redriven" }, visible(text));
 const none = (text) => h("p", { class: "none" }, text);
 
 // ---- environments --------------------------------------------------------------------------------------------------
@@ -124,7 +134,7 @@ function environments(runs, chosen) {
   return [
     h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Functions and tenants", "data-key": "grid" }, h("table", { class: "grid" }, h("thead", {}, head), h("tbody", {}, rows))),
     running.length ? null : none("None runs now. The first request of a tenant starts one."),
-    open ? h("div", { class: "log", "data-key": `log ${chosen}` }, h("h3", {}, `Log of ${visible(chosen)}`), open.log.length ? h("pre", { class: "code text", tabindex: "0", role: "group", "aria-label": "Log" }, visible(open.log.join("\n"), { lines: true })) : none("Nothing was printed.")) : null,
+    open ? h("div", { class: "log", "data-key": `log ${chosen}` }, h("h3", {}, `Log of ${visible(chosen)}`), runs.logOf !== chosen ? none("Loading …") : open.log.length ? h("pre", { class: "code text", tabindex: "0", role: "group", "aria-label": "Log" }, visible(open.log.join("\n"), { lines: true })) : none("Nothing was printed.")) : null,
   ];
 }
 
@@ -149,12 +159,15 @@ function maps(found) {
       "div",
       { class: "card", "data-key": `${map.function} ${map.file}` },
       h("p", { class: "facts" }, h("b", {}, visible(map.function)), " uses ", h("b", {}, visible(map.file)), `, read at ${new Date(map.loaded_at * 1000).toLocaleTimeString()} · sha256 `, h("code", { title: map.sha256 }, visible((map.sha256 ?? "none").slice(0, 12)))),
-      map.faults?.length ? h("div", { class: "note bad" }, h("p", {}, h("b", {}, "The last change was refused, and this older map is active:")), h("ul", {}, map.faults.map((fault) => h("li", {}, visible(typeof fault === "string" ? fault : fault.text ?? JSON.stringify(fault)))))) : null,
+      faults("The map does not load, so the bridge answers 503:", map.faults),
+      faults("The last change was refused, and this older map is active:", map.refused),
       h("p", { class: "chips" }, map.tenants.map(({ id, state }) => h("span", { "data-key": id }, tenantChip(id), state && state !== "active" ? h("span", { class: "tag warn" }, visible(state)) : null)), map.left_out ? h("span", { class: "none" }, `and ${map.left_out} more`) : null),
       h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": `Rules of ${map.file}`, "data-key": "rules" }, table(["rule", "for", "tenants", "conditions", "line"], map.rules.map((rule) => [h("b", {}, visible(rule.id)), visible(rule.key), allowed(rule.tenants, map.tenants), conditionsOf(rule.conditions), rule.line === null || rule.line === undefined ? "–" : String(rule.line)]))),
     ),
   );
 }
+
+const faults = (title, found) => found.length > 0 && h("div", { class: "note bad", "data-key": title }, h("p", {}, h("b", {}, title)), h("ul", {}, found.map((one) => h("li", {}, visible(one)))));
 
 /** The tenants of a rule: names as chips, and words such as "any registered tenant" as they are. */
 function allowed(tenants, registered) {
