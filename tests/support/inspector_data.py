@@ -59,7 +59,7 @@ class Made:
     """An entry, and its decision as `decision.decide` would explain it."""
 
     entry: Entry
-    decision: Document | None = None
+    decision: Mapping[str, Any] | None = None
 
 
 def entry(n: int, path: str, *, content: Content | None = None, **fields: Any) -> Entry:
@@ -117,7 +117,13 @@ def of_http(of: Entry, built: Mapping[str, Any], answer: Any, **fields: Any) -> 
     (found,) = decision["documents"]
     total = of.ms or 5.0
     reply = {"statusCode": of.status, "body": json.dumps(answer)}
-    line = {"message": "request", "requestId": of.id, "status": of.status, "reason": of.reason, "tenant": of.tenant}
+    line: Document = {
+        "message": "request",
+        "requestId": of.id,
+        "status": of.status,
+        "reason": of.reason,
+        "tenant": of.tenant,
+    }
     line["milliseconds"] = {"parse": 0.3, "decide": 0.4, "total": total - 1.1}
     calls = [
         invoked(
@@ -157,7 +163,7 @@ def of_record(of: Entry, event: Mapping[str, Any], reply: RecordOut, text: str |
     (record,) = event["Records"]
     decision = decision_of(event, QUEUES)
     line = {"message": "record", "milliseconds": {"total": 9.0}}
-    answer = {"batchItemFailures": []}
+    answer: Document = {"batchItemFailures": []}
     calls = [invoked(of, "router", None, event, answer, after=0.8, ms=9.1, is_bridge=True)]
     if decision["documents"][0]["allowed"]:
         calls.append(
@@ -181,8 +187,8 @@ def _requests() -> list[Made]:
     blue, stranger = role("blue-api"), role("blue-api", "444455556666")
     orders = {"tenant": "blue", "orders": [{"id": 17, "state": "paid"}, {"id": 18, "state": "open"}]}
     asks = {"x-tenant-id": "green"}
-    refused = {"tenant": None, "outcome": "refused", "status": 403, "function": None, "ms": 2.9}
-    failed = {"outcome": "failed", "status": 502, "reason": "function_error", "ms": 31.0}
+    refused: Document = {"tenant": None, "outcome": "refused", "status": 403, "function": None, "ms": 2.9}
+    failed: Document = {"outcome": "failed", "status": 502, "reason": "function_error", "ms": 31.0}
     conditions = [
         _condition("source_vpc", "vpc-0a1b2c3d4e5f60718", "vpc-0a1b2c3d4e5f60718", holds=True),
         _condition("principal_org", "o-a1b2c3d4e5", None, holds=False),
@@ -224,7 +230,7 @@ def _unread() -> Made:
         reply=HttpResponse(413),
         text="The front refused the request: it is too large.",
     )
-    fields = {"method": "POST", "outcome": "refused", "status": 413, "reason": "too_large", "ms": 0.3}
+    fields: Document = {"method": "POST", "outcome": "refused", "status": 413, "reason": "too_large", "ms": 0.3}
     return Made(entry(9, "/health", tenant=None, caller=None, function=None, content=content, **fields))
 
 
@@ -234,12 +240,12 @@ def _condition(name: str, expected: str, actual: str | None, *, holds: bool) -> 
 
 def _records() -> list[Made]:
     sender = f"{SENDER}:i-1"
-    queue = {"way": "queue", "source": "orders", "method": None, "status": None, "caller": f"sender {SENDER}"}
+    queue: Document = {"way": "queue", "source": "orders", "method": None, "status": None, "caller": f"sender {SENDER}"}
     message = sqs_event(sqs_record(queue=ORDERS, sender=sender, attributes={"tenant": "blue"}, body='{"order": 17}'))
     other = sqs_event(sqs_record(queue=ORDERS, sender=sender, attributes={"tenant": "pink"}, body='{"order": 18}'))
-    aside = {"outcome": "quarantined", "reason": "tenant_not_allowed", "tenant": None, "ms": 6.4}
-    more = {"method": None, "status": None, "caller": None}
-    bus = {**more, "way": "bus", "source": "shop", "caller": f"account {ACCOUNT}", "tenant": "green"}
+    aside: Document = {"outcome": "quarantined", "reason": "tenant_not_allowed", "tenant": None, "ms": 6.4}
+    more: Document = {"method": None, "status": None, "caller": None}
+    bus: Document = {**more, "way": "bus", "source": "shop", "caller": f"account {ACCOUNT}", "tenant": "green"}
     call = entry(15, "orders", **more, way="invoke", source="", ms=18.2)
     payload = {"a": 1}
     call.content = Content(
@@ -417,7 +423,7 @@ def _queue(name: str, **fields: Any) -> Document:
 def messages(queue: str, after: int) -> Document:
     """Sixty messages of a queue, in parts of fifty."""
     reason = {"reason": "tenant_not_allowed", "source": ORDERS, "detail": SCRIPT, "attempts": 1}
-    found = [
+    found: list[Document] = [
         {
             "number": 100 + number,
             "id": f"77aa01b3-{number:04}",

@@ -121,7 +121,7 @@ class Sample:
         live, title = (self.stack, "template.yaml") if mode == "live" else (None, "recording.jsonl")
         self.inspector = Inspector(self.timeline, self._decide, title, live, pause=pace)
         self.inspector.token = TOKEN
-        self._decisions: dict[int, data.Document | None] = {}
+        self._decisions: dict[int, Mapping[str, Any] | None] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()

@@ -301,20 +301,6 @@ def test_function_is_shown_apart_from_the_bridge(shared: Page) -> None:
     expect(shared.locator(".bridge summary").first).to_have_text("The bridge's own answer and log")
 
 
-def test_authorizer_is_neither_the_bridge_nor_the_function(window: Window) -> None:
-    """An authorizer is invoked first. What the page shows does not depend on the place of an invocation."""
-    made = data.of_http(data.entry(1, "/orders"), v2(role("blue-api")), {"ok": True})
-    content = made.entry.content
-    assert content is not None
-    guard = data.invoked(made.entry, "guard", None, {}, {"isAuthorized": True}, role="authorizer")
-    content.invocations.insert(0, guard)
-    with Sample([made]) as sample, window.opened(f"{sample.url}&n=1&tab=payload") as page:
-        expect(page.locator(".invocation h3")).to_have_text(["orders"])
-        page.get_by_role("tab", name="Answer").click()
-        expect(page.locator(".authorizer summary").first).to_have_text("The authorizer's answer and log")
-        expect(page.locator(".bridge summary").first).to_have_text("The bridge's own answer and log")
-
-
 def test_name_of_no_tab_opens_the_first_one(shared: Page) -> None:
     shared.evaluate("location.hash = 'n=15&tab=constructor'")
     expect(shared.locator("#entry-title")).to_have_text("orders")
@@ -390,6 +376,20 @@ def test_long_path_widens_nothing(shared: Page) -> None:
     title = shared.locator("#entry-title").bounding_box()
     assert title is not None
     assert title["height"] < 100
+
+
+def test_authorizer_is_neither_the_bridge_nor_the_function(window: Window) -> None:
+    """An authorizer is invoked first. What the page shows does not depend on the place of an invocation."""
+    made = data.of_http(data.entry(1, "/orders"), v2(role("blue-api")), {"ok": True})
+    content = made.entry.content
+    assert content is not None
+    guard = data.invoked(made.entry, "guard", None, {}, {"isAuthorized": True}, role="authorizer")
+    content.invocations.insert(0, guard)
+    with Sample([made]) as sample, window.opened(f"{sample.url}&n=1&tab=payload") as page:
+        expect(page.locator(".invocation h3")).to_have_text(["orders"])
+        page.get_by_role("tab", name="Answer").click()
+        expect(page.locator(".authorizer summary").first).to_have_text("The authorizer's answer and log")
+        expect(page.locator(".bridge summary").first).to_have_text("The bridge's own answer and log")
 
 
 def test_dropped_entry_is_said_to_be_dropped(window: Window) -> None:
