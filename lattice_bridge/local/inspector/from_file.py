@@ -204,7 +204,7 @@ class FromFile:
             yield entry
             return
         records = (*batch.records, *batch.rest)
-        invoked = Invoked("", "", payload, at, shared_by=max(len(records), 1))
+        invoked = Invoked("", "", payload, at, shared_by=max(len(records), 1), is_bridge=True)
         for position, record in enumerate(records, 1):
             yield self._of_record(record, position, batch, invoked)
 
@@ -333,7 +333,7 @@ def _contradicts(status: int | None, document: Document) -> bool:
 def _recorded_invocation(expected: Mapping[str, Any], payload: bytes, at: float) -> Invoked:
     error = expected.get("error")
     answer = json.dumps(expected.get("reply") if error is None else error).encode()
-    return Invoked("", "", payload, at, answer=answer, error=None if error is None else "Unhandled")
+    return Invoked("", "", payload, at, answer=answer, error=None if error is None else "Unhandled", is_bridge=True)
 
 
 def _status_of(expected: Mapping[str, Any]) -> int | None:
