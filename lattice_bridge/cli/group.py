@@ -15,6 +15,8 @@ from lattice_bridge.cli import show
 
 CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 """The settings of every group."""
+_NO_ARGUMENTS: Final[Any] = getattr(click.exceptions, "NoArgsIsHelpError", ())
+"""Since click 8.2, a group without arguments is an error whose message is the help, which quotes nothing."""
 
 
 class SafeGroup(click.Group):
@@ -34,4 +36,6 @@ def _printed_safely() -> Iterator[None]:
     try:
         yield
     except click.UsageError as error:
+        if isinstance(error, _NO_ARGUMENTS):
+            raise
         raise click.UsageError(show.safe(error.format_message()), error.ctx) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 from click.testing import CliRunner
 
 from lattice_bridge.cli.root import root
@@ -17,6 +18,14 @@ def test_usage_error_has_escapes() -> None:
         done = CliRunner().invoke(root, words)
         assert done.exit_code == 2
         assert_harmless(done.output)
+
+
+@pytest.mark.parametrize("group", [[], ["event"]], ids=["root", "event"])
+def test_group_without_arguments_shows_its_help(group: list[str]) -> None:
+    shown, help_ = (
+        CliRunner().invoke(root, [*group, *more], prog_name="lattice-bridge").output for more in ([], ["-h"])
+    )
+    assert shown == help_
 
 
 def test_every_command_has_its_own_name() -> None:
