@@ -346,7 +346,7 @@ def runs() -> Document:
 
 
 def _shard(number: int, records: int, behind: int) -> Document:
-    return {"id": f"shardId-{number:012}", "records": records, "behind": behind}
+    return {"id": f"shardId-{number:012}", "records": records, "behind": behind, "oldest": 41.7 if behind else None}
 
 
 def _environment(function: str, tenant: str | None, slot: int, state: str, calls: int, **more: Any) -> Document:

@@ -240,7 +240,7 @@ def test_quarantine_shows_messages_with_reasons_and_can_be_redriven(page: Page, 
     expect(page.get_by_role("region", name="Queues")).to_contain_text(said)
     expect(page.locator("#announcement")).to_have_text(said)
     assert sample.asked("redrive") == ["orders-quarantine"]
-    expect(page.get_by_role("region", name="Streams")).to_contain_text("shardId-000000000001")
+    expect(page.get_by_role("region", name="Streams")).to_contain_text("shardId-0000000000001204341 s")
 
 
 def test_messages_stay_if_more_cannot_be_read(window: Window, sample: Sample) -> None:

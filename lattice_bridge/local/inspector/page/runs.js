@@ -227,6 +227,6 @@ function messages({ queue, messages: found }) {
 
 function streams(found) {
   if (!found.length) return none("The template has no streams.");
-  const rows = found.flatMap(({ name, service, shards }) => shards.map(({ id, records, behind }, place) => [place ? "" : h("b", {}, visible(name)), place ? "" : visible(service), visible(id), String(records), behind === null ? "–" : String(behind)]));
-  return h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Streams", "data-key": "streams" }, table(["stream", "service", "shard", "records", "not yet delivered"], rows));
+  const rows = found.flatMap(({ name, service, shards }) => shards.map(({ id, records, behind, oldest }, place) => [place ? "" : h("b", {}, visible(name)), place ? "" : visible(service), visible(id), String(records), behind === null ? "–" : String(behind), seconds(oldest)]));
+  return h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Streams", "data-key": "streams" }, table(["stream", "service", "shard", "records", "not yet delivered", "oldest of them"], rows));
 }
