@@ -271,6 +271,7 @@ def test_tenants_with_similar_names_have_different_colours(page: Page) -> None:
     found = page.evaluate(hues)
     assert len(set(found)) == 5
     assert page.evaluate(hues) == found
+    assert found[0] == 258  # the hue of blue
 
 
 # ---- one entry -------------------------------------------------------------------------------------------------------

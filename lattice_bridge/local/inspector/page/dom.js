@@ -40,8 +40,15 @@ export function visible(text, { lines = false } = {}) {
   });
 }
 
-/** The hue of a tenant, the same in each session and on each machine: FNV-1a of its name. */
+const COLOURS = new Map([["red", 25], ["orange", 55], ["yellow", 100], ["green", 150], ["blue", 258], ["purple", 305], ["pink", 350]]);
+
+/**
+ * The hue of a tenant, the same in each session and on each machine: FNV-1a of its name. A tenant whose whole name is a
+ * colour has this colour: "blue" in red would mislead.
+ */
 export function hueOf(name) {
+  const named = COLOURS.get(name);
+  if (named !== undefined) return named;
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(name)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
   return hash % 360;
