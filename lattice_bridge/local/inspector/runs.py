@@ -199,7 +199,7 @@ class QueueView:
         """Sends the visible messages of a dead-letter queue, or of a quarantine, back. Returns how many were moved, how
         many are left, and why.
 
-        A message of a quarantine goes to the queue that the attribute of the bridge names, if the map sends that queue's
+        A message of a quarantine goes to the queue that the bridge's attribute names, if the map sends that queue's
         records here: any sender can write an attribute. One of a stream stays. As with AWS's own redrive, a message
         keeps its content, and is a new one.
 
