@@ -68,6 +68,7 @@ def test_event_without_a_tenant_of_its_account_is_in_the_quarantine_and_never_ra
     """Trap E2, E6: it is tried once, since no retry can help."""
     note = json.loads(copies[ids[number]]["MessageAttributes"]["lattice-bridge"]["StringValue"])
     assert (note["reason"], note["id"]) == (REASONS[number], ids[number])
+    lines(stack, lambda line: line.get("object", {}).get("id") == ids[number], 1)  # written behind the copy
     own = [one for one in records_of(stack) if one["id"] == ids[number]]
     assert [(one["status"], one.get("function")) for one in own] == [("quarantined", None)]
 
