@@ -21,7 +21,7 @@ from lattice_bridge.local.environments.pool import EnvironmentPool
 from lattice_bridge.local.front.exchange.identities import Identity
 from lattice_bridge.local.inspector.capture import Capture
 from lattice_bridge.local.inspector.entry import Entry
-from lattice_bridge.local.inspector.log_tails import LogTails
+from lattice_bridge.local.inspector.logs import Logs
 from lattice_bridge.local.inspector.observer import Observers, StackObserver
 from lattice_bridge.local.inspector.timeline import Timeline
 from lattice_bridge.local.web.admission import Refused
@@ -43,17 +43,17 @@ class Inspection:
     Attributes:
         timeline: of the requests and records.
         capture: fills it.
-        tails: the output of the environments.
+        logs: of the environments.
     """
 
     def __init__(self) -> None:
         self.timeline = Timeline()
-        self.capture = Capture(self.timeline)
-        self.tails = LogTails()
+        self.logs = Logs()
+        self.capture = Capture(self.timeline, logs=self.logs)
 
     def observing(self, log: StackObserver) -> StackObserver:
         """What the parts of the stack report to: the log, and the inspector."""
-        return Observers(log, self.capture, self.tails)
+        return Observers(log, self.capture)
 
 
 class Maps(NamedTuple):
@@ -166,9 +166,9 @@ class RunningStack:
         """Everything that runs, with the last lines of one environment."""
         from lattice_bridge.local.inspector import runs
 
-        parts, maps, tails = self._parts, self._parts.maps(), self._inspection.tails
+        parts, maps, logs = self._parts, self._parts.maps(), self._inspection.logs
         return {
-            "environments": runs.environments(list(parts.environments), tails, log, time.monotonic()),
+            "environments": runs.environments(list(parts.environments), logs, log, time.monotonic()),
             "functions": runs.functions(parts.service.functions.values()),
             "map": runs.maps(maps.configurations, maps.since, maps.refused),
             "queues": self._queues.listed(),

@@ -22,7 +22,7 @@ from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.environments.environment import Environment
 from lattice_bridge.local.environments.processes import resident
 from lattice_bridge.local.inspector import mask
-from lattice_bridge.local.inspector.log_tails import LogTails
+from lattice_bridge.local.inspector.logs import Logs
 from lattice_bridge.local.plan.model import Function
 from lattice_bridge.local.web.admission import Refused, quoted
 from lattice_bridge.local.web.printable import printable
@@ -45,12 +45,12 @@ _HIDDEN: Final = "Messages that are in flight or delayed stay."
 # ---- environments ---------------------------------------------------------------------------------------------------
 
 
-def environments(found: Iterable[Environment], tails: LogTails, shown: str, now: float) -> list[dict[str, Any]]:
+def environments(found: Iterable[Environment], logs: Logs, shown: str, now: float) -> list[dict[str, Any]]:
     """The execution environments.
 
     Args:
         found: of the pool.
-        tails: their output.
+        logs: their output.
         shown: the label of the environment whose output is shown: to mask that of all would keep the stack waiting.
         now: monotonic seconds.
     """
@@ -64,7 +64,7 @@ def environments(found: Iterable[Environment], tails: LogTails, shown: str, now:
             "idle": now - one.idle_since if one.state == "idle" and one.idle_since else None,
             "invocations": one.invocations,
             "memory": None if one.pid is None else resident(one.pid),
-            "log": [mask.masked_line(line) for line in tails.of(one)] if one.label == shown else [],
+            "log": [mask.masked_line(line) for line in logs.last(one)] if one.label == shown else [],
         }
         for one in found
     ]

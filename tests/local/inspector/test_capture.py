@@ -19,9 +19,10 @@ from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest, ReceivedRequest
 from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse
-from lattice_bridge.local.inspector.capture import MAX_INVOCATIONS, MAX_LOG, Capture
+from lattice_bridge.local.inspector.capture import MAX_INVOCATIONS, Capture
 from lattice_bridge.local.inspector.detail import steps
 from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn, InvokeIn, RecordIn, RecordOut
+from lattice_bridge.local.inspector.logs import MAX_LOG
 from lattice_bridge.local.inspector.timeline import Timeline
 from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Function, Service
 from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery, StreamBatch, StreamDelivery
