@@ -1,11 +1,12 @@
 """A running stack as the inspector uses it: everything that a file does not have.
 
-Rule: the start of the stack waits for what the inspector keeps from then on, and not for what a click needs: that is
-imported by `load`, or by the click itself.
+Rule: the start of the stack waits for what the inspector keeps from then on, and not for what a click needs: the first
+click imports that.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
@@ -30,11 +31,6 @@ if TYPE_CHECKING:  # see above
     from lattice_bridge.local.inspector.copies import Signing
     from lattice_bridge.local.inspector.replay import Replayer
     from lattice_bridge.local.inspector.runs import QueueView
-
-
-def load() -> None:
-    """Imports what the first click needs. It may run in a thread."""
-    from lattice_bridge.local.inspector import copies, detail, replay, runs  # noqa: F401 - see above
 
 
 class Inspection:
@@ -167,10 +163,11 @@ class RunningStack:
         from lattice_bridge.local.inspector import runs
 
         parts, maps, logs = self._parts, self._parts.maps(), self._inspection.logs
+        active = await asyncio.to_thread(runs.maps, maps.configurations, maps.since, maps.refused)
         return {
             "environments": runs.environments(list(parts.environments), logs, log, time.monotonic()),
             "functions": runs.functions(parts.service.functions.values()),
-            "map": runs.maps(maps.configurations, maps.since, maps.refused),
+            "map": active,
             "queues": self._queues.listed(),
             "streams": runs.streams(parts.every_stream(), parts.positions, time.time()),
         }
