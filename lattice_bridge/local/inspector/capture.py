@@ -29,7 +29,6 @@ from lattice_bridge.local.bridge.refusal_causes import capitalised
 from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest, ReceivedRequest, cause_in_words
 from lattice_bridge.local.inspector.entry import (
-    OUTCOMES,
     Content,
     Entry,
     HttpIn,
@@ -41,6 +40,7 @@ from lattice_bridge.local.inspector.entry import (
     Role,
     Way,
     caller_in_words,
+    outcome_of,
 )
 from lattice_bridge.local.inspector.logs import Logs
 from lattice_bridge.local.inspector.observer import StackObserver
@@ -465,7 +465,7 @@ class Capture(StackObserver):
             return (_outcome(line["status"]) if reason == "ok" else _refused(line["status"])), reason
         one.content.text = record_words(line) or None
         # A record that is done may come again, behind one that failed. It has not failed itself.
-        return OUTCOMES.get(line["status"], otherwise), reason
+        return outcome_of(line["status"], otherwise), reason
 
     # ---- entries ----------------------------------------------------------------------------------------------------
 

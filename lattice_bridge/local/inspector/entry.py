@@ -18,6 +18,7 @@ from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.bridge.log_lines import json_object
 from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse
+from lattice_bridge.review import records
 
 Way = Literal["lattice", "api", "load_balancer", "function_url", "queue", "stream", "table", "bus", "async", "invoke"]
 """How it came in."""
@@ -26,13 +27,8 @@ Role = Literal["authorizer", "target", "behind"]
 """Whether an invocation decides that a request may come in, is that of the way in, or is one that a function has
 asked for."""
 Outcome = Literal["ok", "refused", "failed", "quarantined", "fixed"]
-OUTCOMES: Final[Mapping[str, Outcome]] = {
-    "done": "ok",
-    "invoked": "ok",
-    "failed": "failed",
-    "quarantined": "quarantined",
-}
-"""What became of a record, as a log line or an explanation has it → the outcome."""
+OUTCOMES: Final[Mapping[str, Outcome]] = {"invoked": "ok", "quarantined": "quarantined", "reported": "failed"}
+"""What became of a record, as an explanation calls it → the outcome."""
 
 OVERHEAD: Final = 2048
 """Bytes of memory that an entry's content takes beside its bytes, and so does each of its invocations."""
@@ -353,12 +349,10 @@ class Entry:
         content: Content | None = None,
         configuration: BridgeConfiguration | None = None,
     ) -> None:
-        self.way = way
-        self.source = source
+        self.way, self.source = way, source
         self.path = path
         self.id = id
-        self.at = at
-        self.n = n
+        self.at, self.n = at, n
         self.method = method
         self.caller = caller
         self.tenant = tenant
@@ -372,8 +366,7 @@ class Entry:
         self.replay_of = replay_of
         self.content = content
         self.configuration = configuration
-        self.change = 0
-        self.bytes = 0
+        self.change = self.bytes = 0
 
     def bound(self) -> None:
         """Cuts its texts: they stay when the content is dropped. The whole ones are in the content."""
@@ -416,6 +409,16 @@ def _without_credentials(text: str) -> str:
     from lattice_bridge.local.inspector.mask import masked_text  # here: the start of a stack needs none of it
 
     return masked_text(text).text
+
+
+def outcome_of(status: object, otherwise: Outcome) -> Outcome:
+    """The outcome of a record, by the status in its log line.
+
+    Args:
+        status: as in the line.
+        otherwise: for a status that no bridge writes.
+    """
+    return OUTCOMES.get(records.OUTCOMES.get(str(status), ""), otherwise)
 
 
 def caller_in_words(arn: str | None) -> str | None:
