@@ -127,6 +127,11 @@ class Capture(StackObserver):
         self._running: dict[str, _Running] = {}
         self._expected: dict[Hashable, Replay] = {}
 
+    @property
+    def open(self) -> int:
+        """What is kept about requests and records that have not ended."""
+        return len(self._pairing) + len(self._events) + len(self._running) + len(self._expected)
+
     # ---- replay -----------------------------------------------------------------------------------------------------
 
     def expect(self, key: Hashable, of: int) -> Replay:

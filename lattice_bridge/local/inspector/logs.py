@@ -49,25 +49,28 @@ class Logs:
 
     Args:
         clock: monotonic seconds.
+
+    Attributes:
+        size: bytes of memory, if all characters are ASCII.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._logs: OrderedDict[str, _Log] = OrderedDict()
-        self._size = 0
+        self.size = 0
 
     def add(self, label: str, line: str) -> None:
         """Takes a line of the environment with a label."""
         log = self._logs.get(label)
         if log is None:
             log = self._logs[label] = _Log()
-            self._size += log.size
+            self.size += log.size
         self._logs.move_to_end(label)
         log.lines.append((self._clock(), line))
         log.size += (size := len(line) + _LINE)
         log.new += 1
-        self._size += size
-        if log.size > MAX_LOG or self._size > MAX_LOGS:
+        self.size += size
+        if log.size > MAX_LOG or self.size > MAX_LOGS:
             self._shrink(log)
 
     def take(self, label: str) -> list[str]:
@@ -91,12 +94,12 @@ class Logs:
     def _shrink(self, log: _Log) -> None:
         while log.size > MAX_LOG and len(log.lines) > 1:
             self._drop_oldest(log)
-        while self._size > MAX_LOGS and len(self._logs) > 1:
+        while self.size > MAX_LOGS and len(self._logs) > 1:
             _, oldest = self._logs.popitem(last=False)
-            self._size -= oldest.size
+            self.size -= oldest.size
 
     def _drop_oldest(self, log: _Log) -> None:
         _, line = log.lines.popleft()
         log.size -= len(line) + _LINE
-        self._size -= len(line) + _LINE
+        self.size -= len(line) + _LINE
         log.new = min(log.new, len(log.lines))

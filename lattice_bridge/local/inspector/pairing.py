@@ -116,6 +116,10 @@ class Pairing:
         self._roots: dict[str, tuple[Work, ...]] = {}
         self._sent: dict[str, tuple[Work, ...]] = {}
 
+    def __len__(self) -> int:
+        """What is kept: nothing once everything has ended."""
+        return sum(map(len, (self.requests, self.invokes, self._roots, self._sent)))
+
     def ask(self, work: Work, trace_id: str, role: Role) -> None:
         """Expects the invocation that the front makes for a request next."""
         self._asking = (trace_id, work, role)
