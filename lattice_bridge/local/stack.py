@@ -317,7 +317,7 @@ async def _start_inspector(
     from lattice_bridge.local.inspector.server import Inspector
 
     stores, active = functions.stores, served.active
-    inspection.capture.configurations = lambda: active.definition.configurations
+    inspection.journal.configurations = lambda: active.definition.configurations
 
     def maps() -> Maps:
         return Maps(active.definition.configurations, active.since, active.refused)

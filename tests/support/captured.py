@@ -12,6 +12,7 @@ from lattice_bridge.local.front.exchange.exchange import AnsweredRequest, Receiv
 from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse
 from lattice_bridge.local.inspector.capture import Capture
 from lattice_bridge.local.inspector.entry import Content, Entry
+from lattice_bridge.local.inspector.observer import StackObserver
 from lattice_bridge.local.inspector.timeline import Timeline
 from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Function, Service
 from lattice_bridge.local.sources.delivery import Batch, Delivered
@@ -46,10 +47,11 @@ RECORD: Final[dict[str, Any]] = {
 class Stack:
     """Reports to a capture what a stack would."""
 
-    def __init__(self) -> None:
-        self.timeline = Timeline()
+    def __init__(self, capture: Capture | None = None) -> None:
         self.configuration = BridgeConfiguration(BRIDGE, "bridge.toml")
-        self.capture = Capture(self.timeline, lambda: [self.configuration])
+        self.capture = capture or Capture(Timeline(), lambda: [self.configuration])
+        self.timeline = self.capture.timeline
+        self.reports: StackObserver = self.capture
 
     @property
     def entries(self) -> list[Entry]:
@@ -57,35 +59,35 @@ class Stack:
 
     def receives(self, way_in: Service | None = SHOP, id_: str = "r1", body: bytes = b"{}") -> None:
         request = HttpRequest("POST", "/orders?token=secret", [("host", "shop")], body)
-        self.capture.received(ReceivedRequest(id_, way_in, request, "1.1", CLIENT, 1000.0))
+        self.reports.received(ReceivedRequest(id_, way_in, request, "1.1", CLIENT, 1000.0))
 
     def answers(self, status: int = 200, refusal: Refused | None = None, fixed: str | None = None) -> Entry:
         response = HttpResponse(status, (), b"answer")
         answered = AnsweredRequest("r1", "POST", "/orders", status, 12.5, refusal, fixed, "", response)
-        self.capture.answered(answered)
+        self.reports.answered(answered)
         return self.entries[0]
 
     def begins(self, function: Function, id_: str, root: str | None = ROOT, **more: Any) -> InvokeRequest:
         trace = None if root is None else f"{root};Parent=b;Sampled=0"
         request = InvokeRequest(function.name, more.pop("payload", b'{"e": 1}'), trace_id=trace, request_id=id_, **more)
-        self.capture.invocation_began(function, request)
+        self.reports.invocation_began(function, request)
         return request
 
     def prints(self, label: str, *lines: object) -> None:
         for line in lines:
             text = line if isinstance(line, str) else json.dumps(line, separators=(",", ":"))
-            self.capture.function_output(label, text)
+            self.reports.function_output(label, text)
 
     def serves(self, line: dict[str, Any] = LINE) -> None:
         """The bridge takes the request, and invokes `orders` as blue, whose environment is new."""
-        self.capture.invoking("r1", "arn:aws:lambda:us-east-1:123456789012:function:bridge:live", f"{ROOT};Parent=a")
+        self.reports.invoking("r1", "arn:aws:lambda:us-east-1:123456789012:function:bridge:live", f"{ROOT};Parent=a")
         outer = self.begins(BRIDGE, "i1", payload=b'{"event": 1}')
         inner = self.begins(ORDERS, "i2", tenant="blue")
         self.prints("orders/blue#1", "counted")
         ended = replace(DONE, environment="orders/blue#1", init_milliseconds=250.0, milliseconds=3.0)
-        self.capture.invocation_ended(inner, ended)
+        self.reports.invocation_ended(inner, ended)
         self.prints("bridge#1", "a line", line)
-        self.capture.invocation_ended(outer, replace(DONE, environment="bridge#1", milliseconds=9.0))
+        self.reports.invocation_ended(outer, replace(DONE, environment="bridge#1", milliseconds=9.0))
 
 
 def content(entry: Entry) -> Content:

@@ -109,6 +109,7 @@ class Capture(StackObserver):
         timeline: takes them.
         configurations: returns those of the bridges, as they are now.
         logs: what the environments print.
+        clock: seconds since the epoch.
     """
 
     def __init__(
@@ -116,10 +117,12 @@ class Capture(StackObserver):
         timeline: Timeline,
         configurations: Callable[[], Iterable[BridgeConfiguration]] = lambda: (),
         logs: Logs | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.timeline = timeline
         self.configurations = configurations
         self.logs = logs or Logs()
+        self._clock = clock
         self._pairing = Pairing()
         self._loaded: dict[str, BridgeConfiguration] = {}
         self._seen: Iterable[BridgeConfiguration] = ()
@@ -144,6 +147,11 @@ class Capture(StackObserver):
         """
         found = self._expected[key] = Replay(of)
         return found
+
+    @property
+    def expects(self) -> bool:
+        """Whether a repetition is expected, for whose number a person waits."""
+        return bool(self._expected)
 
     def forget(self, key: Hashable) -> None:
         """Expects a key no longer."""
@@ -238,7 +246,7 @@ class Capture(StackObserver):
             return
         invoked = running.invoked
         invoked.answer, invoked.error, invoked.ms = result.payload, result.error, result.milliseconds
-        invoked.took_ms = (time.time() - invoked.began) * 1000
+        invoked.took_ms = (self._clock() - invoked.began) * 1000
         invoked.init_ms, invoked.cold = result.init_milliseconds, result.init_milliseconds is not None
         if result.environment:
             invoked.environment = result.environment
@@ -256,7 +264,7 @@ class Capture(StackObserver):
         words = f"{error.code}: {error}"
         if (running := self._running.pop(request.request_id, None)) is not None:
             running.invoked.error = words
-            running.invoked.took_ms = (time.time() - running.invoked.began) * 1000
+            running.invoked.took_ms = (self._clock() - running.invoked.began) * 1000
             self._ended(running, words, error)
             return
         work, opens, role, claims = self._pairing.place_of(request)
@@ -300,7 +308,8 @@ class Capture(StackObserver):
 
     def delivering(self, batch: Batch | StreamBatch) -> None:
         """Begins an entry for each record of a batch."""
-        opens = [*_of_queue(batch)] if isinstance(batch, Batch) else [*_of_stream(batch)]
+        now = self._clock()
+        opens = [*_of_queue(batch, now)] if isinstance(batch, Batch) else [*_of_stream(batch, now)]
         for one in opens:
             self._add(one, one.record)
         work = Work(opens, function_name(batch.function), batch.function)
@@ -408,7 +417,7 @@ class Capture(StackObserver):
         attributes = {"source": event.source, **({"rule": rule, "target": target} if rule else {})}
         came_in = RecordIn(event.text.encode(), attributes=attributes, target=target)
         entry = Entry(
-            "bus", event.bus, event.detail_type, event.id, time.time(), function=function_name(target) or None
+            "bus", event.bus, event.detail_type, event.id, self._clock(), function=function_name(target) or None
         )
         work = self._begin(entry, Content(came_in), event.id)
         work.function = function_name(target)
@@ -435,7 +444,7 @@ class Capture(StackObserver):
         for one in running.opens:
             if len(running.opens) == 1 or one.record == found["id"]:
                 self._take_line(one, line, found)
-                one.milliseconds = (time.time() - one.entry.at) * 1000
+                one.milliseconds = (self._clock() - one.entry.at) * 1000
                 for stranger in settled(one, function_name(text_in(found, "function")), one.entry.tenant):
                     self._move_out(stranger)
 
@@ -482,7 +491,7 @@ class Capture(StackObserver):
     def _begin_invoke(self, way: Way, request: InvokeRequest) -> Work:
         name = function_name(request.function)
         came_in = InvokeIn(request.function, request.payload, request.tenant, request.type)
-        entry = Entry(way, "", name, request.request_id, time.time(), tenant=request.tenant, function=name)
+        entry = Entry(way, "", name, request.request_id, self._clock(), tenant=request.tenant, function=name)
         work = self._begin(entry, Content(came_in), request.request_id)
         work.function, work.target = name, request.function
         if request.trace_id is not None:
@@ -502,7 +511,7 @@ class Capture(StackObserver):
     def _end(self, work: Work, one: Open, outcome: Outcome, reason: str, milliseconds: float | None = None) -> None:
         entry = one.entry
         entry.state, entry.outcome, entry.reason = "ended", outcome, reason
-        entry.ms = round((time.time() - entry.at) * 1000 if milliseconds is None else milliseconds, 3)
+        entry.ms = round((self._clock() - entry.at) * 1000 if milliseconds is None else milliseconds, 3)
         entry.function = entry.function or work.function or None
         work.has_ended = True
         self.timeline.changed(entry)
@@ -511,7 +520,7 @@ class Capture(StackObserver):
         self, opens: Sequence[Open], function: str, request: InvokeRequest, role: Role, claims: Open | None
     ) -> Invoked:
         """Adds an invocation to entries. One that Lambda has refused, and that is repeated, is the same."""
-        now, request_id = time.time(), request.request_id
+        now, request_id = self._clock(), request.request_id
         for before in reversed(opens[0].content.invocations):
             if before.request_id == request_id and before.answer is None and before.error is not None:
                 before.began, before.error = now, None
@@ -564,8 +573,8 @@ def _gone(outcome: Outcome) -> str:
     return "quarantined" if outcome == "quarantined" else "deleted"
 
 
-def _of_queue(batch: Batch) -> Iterable[Open]:
-    now, size = time.time(), len(batch.messages)
+def _of_queue(batch: Batch, now: float) -> Iterable[Open]:
+    size = len(batch.messages)
     for position, one in enumerate(batch.messages, 1):
         sender = f"sender {one.sender}" if one.sender else None
         entry = Entry("queue", batch.queue, one.id, one.id, now, caller=sender)
@@ -573,8 +582,8 @@ def _of_queue(batch: Batch) -> Iterable[Open]:
         yield Open(entry, Content(came_in), one.id, one.id)
 
 
-def _of_stream(batch: StreamBatch) -> Iterable[Open]:
-    now, size = time.time(), len(batch.numbers)
+def _of_stream(batch: StreamBatch, now: float) -> Iterable[Open]:
+    size = len(batch.numbers)
     way: Way = "table" if batch.service == "dynamodb" else "stream"
     for position, number in enumerate(batch.numbers, 1):
         record = batch.records[position - 1] if batch.records else b""

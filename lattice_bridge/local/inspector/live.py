@@ -20,8 +20,8 @@ from lattice_bridge.local.aws.stream import Stream
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.environments.pool import EnvironmentPool
 from lattice_bridge.local.front.exchange.identities import Identity
-from lattice_bridge.local.inspector.capture import Capture
 from lattice_bridge.local.inspector.entry import Entry
+from lattice_bridge.local.inspector.journal import Journal
 from lattice_bridge.local.inspector.logs import Logs
 from lattice_bridge.local.inspector.observer import Observers, StackObserver
 from lattice_bridge.local.inspector.timeline import Timeline
@@ -38,18 +38,20 @@ class Inspection:
 
     Attributes:
         timeline: of the requests and records.
-        capture: fills it.
+        journal: takes what happens.
+        capture: fills the timeline.
         logs: of the environments.
     """
 
     def __init__(self) -> None:
         self.timeline = Timeline()
         self.logs = Logs()
-        self.capture = Capture(self.timeline, logs=self.logs)
+        self.journal = Journal(self.timeline, self.logs)
+        self.capture = self.journal.capture
 
     def observing(self, log: StackObserver) -> StackObserver:
         """What the parts of the stack report to: the log, and the inspector."""
-        return Observers(log, self.capture)
+        return Observers(log, self.journal)
 
 
 class Maps(NamedTuple):
@@ -162,6 +164,7 @@ class RunningStack:
         """Everything that runs, with the last lines of one environment."""
         from lattice_bridge.local.inspector import runs
 
+        self._inspection.journal.take_in()
         parts, maps, logs = self._parts, self._parts.maps(), self._inspection.logs
         active = await asyncio.to_thread(runs.maps, maps.configurations, maps.since, maps.refused)
         return {

@@ -51,11 +51,12 @@ class Logs:
         clock: monotonic seconds.
 
     Attributes:
+        clock: the same.
         size: bytes of memory, if all characters are ASCII.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+        self.clock = clock
         self._logs: OrderedDict[str, _Log] = OrderedDict()
         self.size = 0
 
@@ -66,7 +67,7 @@ class Logs:
             log = self._logs[label] = _Log()
             self.size += log.size
         self._logs.move_to_end(label)
-        log.lines.append((self._clock(), line))
+        log.lines.append((self.clock(), line))
         log.size += (size := len(line) + _LINE)
         log.new += 1
         self.size += size

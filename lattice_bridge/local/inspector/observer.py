@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from lattice_bridge.local.aws.async_invokes import Try
 from lattice_bridge.local.aws.event_bridge.deliveries import Observer as EventObserver
@@ -27,13 +28,18 @@ class StackObserver(RequestObserver, InvokeObserver, EventObserver):
         """A try of an asynchronous invocation has ended."""
 
 
+REPORTS: Final = tuple(name for name in dir(StackObserver) if not name.startswith("_"))
+"""The names of the reports."""
+
+
 class Observers(StackObserver):
     """Passes everything on to several observers. One that ignores a report is not called: each request has ten."""
 
     def __init__(self, *observers: StackObserver) -> None:
-        for name in (name for name in dir(StackObserver) if not name.startswith("_")):
+        for name in REPORTS:
             ignored = getattr(StackObserver, name)
-            taking = [getattr(one, name) for one in observers if getattr(type(one), name) is not ignored]
+            found = [getattr(one, name) for one in observers]
+            taking = [one for one in found if getattr(one, "__func__", None) is not ignored]
             if taking:
                 setattr(self, name, taking[0] if len(taking) == 1 else _each(taking))
 

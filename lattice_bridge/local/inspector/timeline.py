@@ -7,6 +7,7 @@ dropped first: their summaries stay, whose texts have a limit too. It belongs to
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from lattice_bridge.local.inspector.entry import Entry
@@ -27,6 +28,7 @@ class Timeline:
         cleared: the change with which the list was cleared last, and the highest entry that was in it; zeros if it was
             not cleared yet.
         bytes: of the contents that are kept.
+        take_in: is called before a reader sees the entries: it may add some.
     """
 
     def __init__(self, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
@@ -40,8 +42,15 @@ class Timeline:
         self.change = 0
         self.cleared = (0, 0)
         self.bytes = 0
+        self.take_in: Callable[[], None] = lambda: None
+
+    @property
+    def has_readers(self) -> bool:
+        """Whether a reader waits for the next change."""
+        return self._changed is not None
 
     def __len__(self) -> int:
+        self.take_in()
         return len(self._entries)
 
     def add(self, entry: Entry) -> int:
@@ -73,10 +82,12 @@ class Timeline:
 
     def get(self, n: int) -> Entry | None:
         """The entry with a number; None if it is not kept."""
+        self.take_in()
         return self._entries.get(n)
 
     def clear(self) -> int:
         """Forgets all entries, and returns the highest number that one of them can have."""
+        self.take_in()
         self._entries.clear()
         self._changes.clear()
         self._with_content = self._last + 1
@@ -98,6 +109,7 @@ class Timeline:
         Returns:
             The entries, and the change up to which the reader has seen everything now.
         """
+        self.take_in()
         newer: list[Entry] = []
         for number, entry in reversed(self._changes.items()):
             if number <= change:
@@ -110,6 +122,7 @@ class Timeline:
 
     async def wait(self, change: int) -> None:
         """Returns when something is newer than a change."""
+        self.take_in()
         while self.change <= change:
             if self._changed is None:
                 self._changed = asyncio.get_running_loop().create_future()
