@@ -1,5 +1,4 @@
-"""The inspector's cost: processor time of the stack's process for a request, without it, with it, and with a reader, and
-both times of the stack's start.
+"""The inspector's cost: processor time of the stack for a request: without it, with it, with a reader. And its start.
 
 Three stacks run at the same time, and get the same requests in alternating rounds. So a shared machine disturbs all of
 them alike. The median of the rounds counts. The starts alternate too.

@@ -27,7 +27,7 @@ def json_object(line: str) -> dict[str, Any] | None:
     return _parsed(line) if line.startswith("{") else None
 
 
-@lru_cache(64)
+@lru_cache(128)
 def _parsed(line: str) -> dict[str, Any] | None:
     """The log and the inspector of a stack read the same lines, one shortly after the other."""
     try:

@@ -110,6 +110,9 @@ class Capture(StackObserver):
         configurations: returns those of the bridges, as they are now.
         logs: what the environments print.
         clock: seconds since the epoch.
+
+    Attributes:
+        expected: the repetitions that are expected, by their keys.
     """
 
     def __init__(
@@ -128,12 +131,12 @@ class Capture(StackObserver):
         self._seen: Iterable[BridgeConfiguration] = ()
         self._events: dict[tuple[str, str, str], Work] = {}
         self._running: dict[str, _Running] = {}
-        self._expected: dict[Hashable, Replay] = {}
+        self.expected: dict[Hashable, Replay] = {}
 
     @property
     def open(self) -> int:
         """What is kept about requests and records that have not ended."""
-        return len(self._pairing) + len(self._events) + len(self._running) + len(self._expected)
+        return len(self._pairing) + len(self._events) + len(self._running) + len(self.expected)
 
     # ---- replay -----------------------------------------------------------------------------------------------------
 
@@ -145,17 +148,12 @@ class Capture(StackObserver):
                 event or invocation.
             of: the number of the entry that is repeated.
         """
-        found = self._expected[key] = Replay(of)
+        found = self.expected[key] = Replay(of)
         return found
-
-    @property
-    def expects(self) -> bool:
-        """Whether a repetition is expected, for whose number a person waits."""
-        return bool(self._expected)
 
     def forget(self, key: Hashable) -> None:
         """Expects a key no longer."""
-        self._expected.pop(key, None)
+        self.expected.pop(key, None)
 
     # ---- HTTP -------------------------------------------------------------------------------------------------------
 
@@ -501,7 +499,7 @@ class Capture(StackObserver):
         return work
 
     def _add(self, one: Open, key: Hashable) -> None:
-        replay = self._expected.pop(key, None) if self._expected else None
+        replay = self.expected.pop(key, None) if self.expected else None
         one.entry.replay_of = None if replay is None else replay.of
         one.entry.content = one.content
         n = self.timeline.add(one.entry)

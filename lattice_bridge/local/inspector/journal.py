@@ -19,7 +19,7 @@ from lattice_bridge.local.inspector.observer import REPORTS, StackObserver
 from lattice_bridge.local.inspector.timeline import Timeline
 from lattice_bridge.local.sources.delivery import Batch, StreamBatch
 
-MOST_REPORTS: Final = 500
+MOST_REPORTS: Final = 200
 """Reports that wait. A request has ten."""
 MOST_BYTES: Final = 8 * 1024 * 1024
 """Bytes of the bodies in them."""
@@ -64,28 +64,47 @@ class Journal(StackObserver):
         timeline.take_in = self.take_in
         logs.clock = lambda: self._at - time.time() + time.monotonic()
         for name in REPORTS:
-            setattr(self, name, self._takes(getattr(self.capture, name), _SIZES.get(name)))
+            take = self._takes(getattr(self.capture, name))
+            setattr(self, name, self._takes_sized(take, _SIZES[name]) if name in _SIZES else take)
+        self.invocation_began = self._takes_beginning(self.invocation_began)  # type: ignore[method-assign]  # as above
 
-    def _takes(self, report: Callable[..., None], size: Callable[..., int] | None) -> Callable[..., None]:
+    def _takes(self, report: Callable[..., None]) -> Callable[..., None]:
+        reports, expected, timeline, now = self._reports, self.capture.expected, self._timeline, time.time
+
         def take(*facts: Any) -> None:
-            if self.configurations() is not self._active:
-                self.take_in()  # what waits was decided by the older maps
-                self._active = self.configurations()
-            self._reports.append((report, facts, time.time()))
-            if size is not None:
-                self._bytes += size(*facts)
-            if len(self._reports) >= MOST_REPORTS or self._bytes > MOST_BYTES or self.capture.expects:
+            reports.append((report, facts, now()))
+            if len(reports) >= MOST_REPORTS or expected:
                 self.take_in()
-            elif self._timer is None and self._timeline.has_readers:
+            elif timeline.waiting is not None and self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(SECONDS, self.take_in)
 
         return take
+
+    def _takes_sized(self, take: Callable[..., None], size: Callable[..., int]) -> Callable[..., None]:
+        def take_sized(*facts: Any) -> None:
+            take(*facts)
+            self._bytes += size(*facts)
+            if self._bytes > MOST_BYTES:
+                self.take_in()
+
+        return take_sized
+
+    def _takes_beginning(self, take: Callable[..., None]) -> Callable[..., None]:
+        def take_beginning(*facts: Any) -> None:
+            if (active := self.configurations()) is not self._active:
+                self.take_in()  # what waits was decided by the older maps
+                self._active = active
+            take(*facts)
+
+        return take_beginning
 
     def take_in(self) -> None:
         """Gives everything that waits to the capture."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        reports, self._reports, self._bytes = self._reports, [], 0
+        reports = self._reports.copy()
+        self._reports.clear()
+        self._bytes = 0
         for report, facts, self._at in reports:
             report(*facts)

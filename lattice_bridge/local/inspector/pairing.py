@@ -118,7 +118,7 @@ class Pairing:
 
     def __len__(self) -> int:
         """What is kept: nothing once everything has ended."""
-        return sum(map(len, (self.requests, self.invokes, self._roots, self._sent)))
+        return len(self.requests) + len(self.invokes) + len(self._roots) + len(self._sent)
 
     def ask(self, work: Work, trace_id: str, role: Role) -> None:
         """Expects the invocation that the front makes for a request next."""

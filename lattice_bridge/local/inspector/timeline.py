@@ -28,6 +28,7 @@ class Timeline:
         cleared: the change with which the list was cleared last, and the highest entry that was in it; zeros if it was
             not cleared yet.
         bytes: of the contents that are kept.
+        waiting: ends with the next change; None if no reader waits for it.
         take_in: is called before a reader sees the entries: it may add some.
     """
 
@@ -38,16 +39,11 @@ class Timeline:
         self._changes: dict[int, Entry] = {}
         self._last = 0
         self._with_content = 1  # the oldest entry that may have one
-        self._changed: asyncio.Future[None] | None = None
+        self.waiting: asyncio.Future[None] | None = None
         self.change = 0
         self.cleared = (0, 0)
         self.bytes = 0
         self.take_in: Callable[[], None] = lambda: None
-
-    @property
-    def has_readers(self) -> bool:
-        """Whether a reader waits for the next change."""
-        return self._changed is not None
 
     def __len__(self) -> int:
         self.take_in()
@@ -76,9 +72,9 @@ class Timeline:
             entry.bytes = size
             while self.bytes > self._max_bytes:
                 self._drop_oldest_content()
-        if self._changed is not None:
-            self._changed.set_result(None)
-            self._changed = None
+        if self.waiting is not None:
+            self.waiting.set_result(None)
+            self.waiting = None
 
     def get(self, n: int) -> Entry | None:
         """The entry with a number; None if it is not kept."""
@@ -94,9 +90,9 @@ class Timeline:
         self.bytes = 0
         self.change += 1
         self.cleared = (self.change, self._last)
-        if self._changed is not None:
-            self._changed.set_result(None)
-            self._changed = None
+        if self.waiting is not None:
+            self.waiting.set_result(None)
+            self.waiting = None
         return self._last
 
     def since(self, change: int, limit: int = MAX_ENTRIES) -> tuple[list[Entry], int]:
@@ -124,9 +120,9 @@ class Timeline:
         """Returns when something is newer than a change."""
         self.take_in()
         while self.change <= change:
-            if self._changed is None:
-                self._changed = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._changed)
+            if self.waiting is None:
+                self.waiting = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self.waiting)
 
     def _forget(self, n: int) -> None:
         entry = self._entries.pop(n)

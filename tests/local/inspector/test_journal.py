@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -40,8 +41,8 @@ def stack() -> Reporting:
 
 def test_request_is_captured_when_a_reader_looks_with_the_times_of_its_reports(stack: Reporting) -> None:
     stack.receives()
-    stack.serves()
     assert stack.change == 0
+    stack.serves()
     entry = stack.answers()
     assert (entry.outcome, entry.tenant, entry.ms, content(entry).line) == ("ok", "blue", 12.5, LINE)
     bridge, orders = content(entry).invocations
@@ -55,9 +56,9 @@ def test_request_is_captured_when_a_reader_looks_with_the_times_of_its_reports(s
 def test_reader_misses_nothing(stack: Reporting, look: str) -> None:
     stack.receives()
     timeline = stack.timeline
-    looks = {
+    looks: dict[str, Callable[[], int]] = {
         "since": lambda: len(timeline.since(0)[0]),
-        "get": lambda: timeline.get(1) is not None,
+        "get": lambda: int(timeline.get(1) is not None),
         "clear": timeline.clear,
         "len": lambda: len(timeline),
     }
@@ -93,7 +94,7 @@ def test_reports_that_wait_are_bounded_in_number(stack: Reporting) -> None:
 
 
 def test_reports_that_wait_are_bounded_in_bytes(stack: Reporting) -> None:
-    """Trap G2: 500 bodies of 6 MB would be 3 GB."""
+    """Trap G2: 200 bodies of 6 MB would be 1.2 GB."""
     large = bytes(MOST_BYTES + 1)
     stack.receives(body=large)
     assert stack.change == 1
