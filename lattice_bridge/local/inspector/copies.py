@@ -185,12 +185,13 @@ def _body(body: bytes) -> str:
 
 
 def shell(text: str) -> str:
-    r"""A word of a shell. Control characters are escapes of bash and zsh: a terminal would act on them.
+    r"""A word of a shell. Control characters are escapes of bash and zsh: a terminal would act on them,
+    and a shell completes a word at a tab.
 
-    >>> print(shell("it's $(date)"), shell("\x1b[2J"))
-    'it'"'"'s $(date)' $'\x1b[2J'
+    >>> print(shell("it's $(date)"), shell("\x1b[2J\t"))
+    'it'"'"'s $(date)' $'\x1b[2J\x09'
     """
-    if all(one.isprintable() or one in "\n\t" for one in text):
+    if all(one.isprintable() or one == "\n" for one in text):
         return shlex.quote(text)
     return _ansi(text.encode("utf-8", "surrogateescape"))
 

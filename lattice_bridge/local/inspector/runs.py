@@ -54,20 +54,23 @@ def environments(found: Iterable[Environment], logs: Logs, shown: str, now: floa
         shown: the label of the environment whose output is shown: to mask that of all would keep the stack waiting.
         now: monotonic seconds.
     """
-    return [
-        {
-            "function": one.function.name,
-            "tenant": one.tenant,
-            "slot": one.slot,
-            "state": one.state,
-            "age": now - one.began,
-            "idle": now - one.idle_since if one.state == "idle" and one.idle_since else None,
-            "invocations": one.invocations,
-            "memory": None if one.pid is None else resident(one.pid),
-            "log": [mask.masked_line(line) for line in logs.last(one)] if one.label == shown else [],
-        }
-        for one in found
-    ]
+    return [_environment(one, logs, shown, now) for one in found]
+
+
+def _environment(one: Environment, logs: Logs, shown: str, now: float) -> dict[str, Any]:
+    tenant = None if one.tenant is None else mask.masked_line(one.tenant)  # a caller may have chosen it
+    label = one.label if tenant == one.tenant else f"{one.function.name}/{tenant}#{one.slot}"
+    return {
+        "function": one.function.name,
+        "tenant": tenant,
+        "slot": one.slot,
+        "state": one.state,
+        "age": now - one.began,
+        "idle": now - one.idle_since if one.state == "idle" and one.idle_since else None,
+        "invocations": one.invocations,
+        "memory": None if one.pid is None else resident(one.pid),
+        "log": [mask.masked_line(line) for line in logs.last(one)] if label == shown else [],
+    }
 
 
 def functions(found: Iterable[Function]) -> list[dict[str, Any]]:

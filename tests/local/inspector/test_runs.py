@@ -56,6 +56,16 @@ def shown(running: Running, logs: Logs) -> dict[str, Any]:
     return found
 
 
+def test_tenant_of_an_environment_is_masked_and_its_log_is_found_by_what_is_shown() -> None:
+    """Trap G2: a function may ask for any tenant, also for a token."""
+    running, logs = Running(tenant=SECRET, label=f"orders/{SECRET}#1"), Logs(lambda: 20.0)
+    logs.add(running.label, "a line")
+    (found,) = runs.environments([running], logs, "", 17.0)  # type: ignore[list-item] # see Running
+    assert SECRET not in str(found)
+    label = f"orders/{found['tenant']}#1"
+    assert runs.environments([running], logs, label, 17.0)[0]["log"] == ["a line"]  # type: ignore[list-item] # same
+
+
 def test_environment_has_its_age_memory_and_invocations() -> None:
     found = shown(Running(), Logs())
     memory = found.pop("memory")
