@@ -1,4 +1,4 @@
-"""What passes on the reports of a stack's parts."""
+"""Several observers of one stack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which entry an invocation belongs to, whatever senders and functions choose."""
+"""The entry to which an invocation belongs, whatever senders and functions choose."""
 
 from __future__ import annotations
 
