@@ -313,11 +313,11 @@ async def _start_inspector(
 ) -> None:
     """Starts the inspector's server, on a port or, if that is in use, on a free one."""
     from lattice_bridge.local.inspector.decision import decide
-    from lattice_bridge.local.inspector.live import Maps, Parts, RunningStack, load
+    from lattice_bridge.local.inspector.live import Maps, Parts, RunningStack
     from lattice_bridge.local.inspector.server import Inspector
 
     stores, active = functions.stores, served.active
-    inspection.capture.configurations = lambda: active.definition.configurations
+    inspection.journal.configurations = lambda: active.definition.configurations
 
     def maps() -> Maps:
         return Maps(active.definition.configurations, active.since, active.refused)
@@ -339,7 +339,6 @@ async def _start_inspector(
         server = await inspector.start(0)
         served.log.info(f"Port {options.inspect} is in use: the inspector listens on port {server.port} instead.")
     started.push_async_callback(server.stop)
-    started.push_async_callback(_cancel, [asyncio.create_task(asyncio.to_thread(load))])
     stack.inspector_url = inspector.url
 
 

@@ -15,6 +15,7 @@ from lattice_bridge.events.sqs import parse_sender
 from lattice_bridge.message import Sender
 from lattice_bridge.review.document import OF_EVENTS, UNKNOWN, UNREAD, Document, Explainer, Unexplained
 from lattice_bridge.review.log_line import NO_CALLER, NOT_LOGGED, OF_DECISIONS, LoggedCaller, LogLine, caller_in
+from lattice_bridge.review.records import OUTCOMES
 from lattice_bridge.tenancy.anchors import ANYONE
 
 
@@ -65,7 +66,7 @@ def of_line_alone(line: LogLine, explainer: Explainer | None = None) -> Document
         "status": status if isinstance(status, int) else None,
     }
     if line.is_of_record:
-        outcome = {"done": "invoked", "quarantined": "quarantined"}.get(str(status), "reported")
+        outcome = OUTCOMES.get(str(status), "reported")
         known = {"id": line.text("id"), "source": line.text("source"), "function": line.text("function")}
         document["record"] = {**UNREAD, **known, "outcome": outcome}
     if explainer is None:

@@ -6,7 +6,7 @@ nothing else of its message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -28,6 +28,8 @@ NO_ID: Final = "-"
 """The id of a record that is described, and not read from an event."""
 
 Outcome = Literal["invoked", "quarantined", "reported"]
+OUTCOMES: Final[Mapping[str, Outcome]] = {"done": "invoked", "quarantined": "quarantined", "failed": "reported"}
+"""The status in a record's log line → what became of the record."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
+from copy import copy
 from typing import Any, Final, Self, TypeVar
 
 from lattice_bridge.local.inspector.detail import Decide
@@ -64,7 +64,8 @@ class Stack:
         self._note("replay", changes)
         if changes.get("method") == "BREAK":
             raise Refused(400, f"method: {data.SCRIPT} is not a method. Fix: write letters")
-        fresh = replace(entry, at=time.time(), replay_of=entry.n, ms=8.8, cold=False)
+        fresh = copy(entry)
+        fresh.at, fresh.replay_of, fresh.ms, fresh.cold = time.time(), entry.n, 8.8, False
         made = data.Made(fresh, self._decide(entry))
         if tenant := changes.get("tenant"):
             fresh.tenant, fresh.status, fresh.outcome, fresh.reason = tenant, 200, "ok", "ok"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 from lattice_bridge.local.bridge.refusal_causes import cause, record_cause
@@ -23,8 +24,12 @@ def json_object(line: str) -> dict[str, Any] | None:
     >>> json_object('{"a": 1}'), json_object('{"a": NaN}'), json_object("[1]")
     ({'a': 1}, None, None)
     """
-    if not line.startswith("{"):
-        return None
+    return _parsed(line) if line.startswith("{") else None
+
+
+@lru_cache(128)
+def _parsed(line: str) -> dict[str, Any] | None:
+    """The log and the inspector of a stack read the same lines, one shortly after the other."""
     try:
         found: dict[str, Any] = _STRICT.decode(line)
     except (ValueError, RecursionError):

@@ -1,20 +1,14 @@
 """Captures what happens in a stack: makes the entries of the timeline out of what its parts report.
 
-Rule: no sender and no function decides to which entry something belongs. The front's requests, batches and queued
-invocations are found by ids that the stack has made. What a function invokes is found by the root of its trace id, and
-what a bridge invokes for one record by that record's id. An invocation that could belong to two of them is an entry of
-its own. Which functions are bridges is known from the template: what another function prints is only a log line, also
-if it looks like the line of a bridge.
+Rule: a report is paired with its entry by `pairing`, and its values are kept as they are. Which functions are bridges
+is known from the template: what another function prints is only a log line, also if it looks like the line of a bridge.
 """
 
 from __future__ import annotations
 
-import re
 import time
-from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from lattice_bridge.local.aws.async_invokes import Try
 from lattice_bridge.local.aws.event_bridge.deliveries import Delivery as EventDelivery
@@ -30,13 +24,11 @@ from lattice_bridge.local.bridge.log_lines import (
     record_words,
     request_words,
     text_in,
-    trace_root,
 )
 from lattice_bridge.local.bridge.refusal_causes import capitalised
 from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest, ReceivedRequest, cause_in_words
 from lattice_bridge.local.inspector.entry import (
-    OUTCOMES,
     Content,
     Entry,
     HttpIn,
@@ -48,8 +40,11 @@ from lattice_bridge.local.inspector.entry import (
     Role,
     Way,
     caller_in_words,
+    outcome_of,
 )
+from lattice_bridge.local.inspector.logs import Logs
 from lattice_bridge.local.inspector.observer import StackObserver
+from lattice_bridge.local.inspector.pairing import RECORD_ID, Open, Pairing, Work, claim, settled
 from lattice_bridge.local.inspector.timeline import Timeline
 from lattice_bridge.local.plan.function_url import FunctionUrl
 from lattice_bridge.local.plan.http_api import HttpApi, HttpDomain
@@ -66,14 +61,10 @@ from lattice_bridge.local.sources.delivery import (
     what_follows_in_shard,
 )
 
-MAX_LOG: Final = 256 * 1024
-"""Characters of an environment's lines that are kept until its invocation ends. The last ones stay."""
 MAX_INVOCATIONS: Final = 200
 """Invocations of an entry that are kept."""
 _LARGE: Final = 64 * 1024
 """Bytes of an invocation that are counted at once, and not first at the end of its entry."""
-_LABELS: Final = 128
-"""Environments whose lines are kept."""
 
 _WAYS: Final[Mapping[type, Way]] = {
     Service: "lattice",
@@ -83,14 +74,9 @@ _WAYS: Final[Mapping[type, Way]] = {
     LoadBalancer: "load_balancer",
     FunctionUrl: "function_url",
 }
-_RECORD_ID: Final = re.compile(rb'"(?:messageId|eventID)"\s*:\s*"([^"\\]{1,200})"')
-"""The id of a record, in its JSON."""
-_OF_ONE_RECORD: Final = re.compile(rb'\s*\{\s*"Records"\s*:\s*\[')
-"""The beginning of the event that a bridge makes of a record."""
 _RECORD_LINE, _REQUEST_LINE = '"message":"record"', '"message":"request"'
 
 
-@dataclass(slots=True)
 class Replay:
     """A repetition of an entry.
 
@@ -99,78 +85,21 @@ class Replay:
         n: the number of the entry of the repetition; None before the stack has seen it.
     """
 
-    of: int
-    n: int | None = None
+    def __init__(self, of: int) -> None:
+        self.of = of
+        self.n: int | None = None
 
 
-@dataclass(slots=True)
-class _Open:
-    """An entry that has not ended, or whose invocations have not.
-
-    Attributes:
-        entry: in the timeline.
-        content: its content. The timeline may have dropped it.
-        record: the id by which its line is found among those of its batch.
-        event: the id by which its invocation is found.
-        milliseconds: until its line; the other records of its batch may take longer. None without a line.
-    """
-
-    entry: Entry
-    content: Content
-    record: str = ""
-    event: str = ""
-    milliseconds: float | None = None
-
-
-@dataclass(slots=True, eq=False)
-class _Work:
-    """A request, a batch or an invocation, to which invocations belong.
-
-    Attributes:
-        opens: its entries; several for a batch.
-        function: the name of the function that it is for; empty if it is not known yet.
-        target: the same as it was named.
-        is_bridge: that function is one.
-        traces: its trace ids.
-        roots: of its trace ids.
-        sent: the roots of the trace ids that the senders of its messages have chosen. They count only together with
-            the id of a record.
-        running: invocations that have not ended.
-        has_ended: all of its entries have.
-        invocation: the request id of the asynchronous invocation that it waits for; None without one.
-    """
-
-    opens: list[_Open]
-    function: str = ""
-    target: str | None = None
-    is_bridge: bool = False
-    traces: set[str] = field(default_factory=set)
-    roots: list[str] = field(default_factory=list)
-    sent: list[str] = field(default_factory=list)
-    running: int = 0
-    has_ended: bool = False
-    invocation: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Running:
+class _Running(NamedTuple):
     """An invocation that has not ended."""
 
     invoked: Invoked
-    work: _Work
-    opens: Sequence[_Open]
+    work: Work
+    opens: Sequence[Open]
 
     @property
     def is_target(self) -> bool:
         return self.invoked.role == "target"
-
-
-@dataclass(slots=True)
-class _Lines:
-    """The last lines of an environment."""
-
-    lines: deque[str] = field(default_factory=deque)
-    size: int = 0
 
 
 class Capture(StackObserver):
@@ -179,23 +108,35 @@ class Capture(StackObserver):
     Args:
         timeline: takes them.
         configurations: returns those of the bridges, as they are now.
+        logs: what the environments print.
+        clock: seconds since the epoch.
+
+    Attributes:
+        expected: the repetitions that are expected, by their keys.
     """
 
     def __init__(
-        self, timeline: Timeline, configurations: Callable[[], Iterable[BridgeConfiguration]] = lambda: ()
+        self,
+        timeline: Timeline,
+        configurations: Callable[[], Iterable[BridgeConfiguration]] = lambda: (),
+        logs: Logs | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.timeline = timeline
         self.configurations = configurations
+        self.logs = logs or Logs()
+        self._clock = clock
+        self._pairing = Pairing()
         self._loaded: dict[str, BridgeConfiguration] = {}
-        self._requests: dict[str, _Work] = {}
-        self._invokes: dict[str, _Work] = {}
-        self._asking: tuple[str, _Work, Role] | None = None
-        self._events: dict[tuple[str, str, str], _Work] = {}
-        self._roots: dict[str, list[_Work]] = {}
-        self._sent: dict[str, list[_Work]] = {}
+        self._seen: Iterable[BridgeConfiguration] = ()
+        self._events: dict[tuple[str, str, str], Work] = {}
         self._running: dict[str, _Running] = {}
-        self._lines: OrderedDict[str, _Lines] = OrderedDict()
-        self._expected: dict[Hashable, Replay] = {}
+        self.expected: dict[Hashable, Replay] = {}
+
+    @property
+    def open(self) -> int:
+        """What is kept about requests and records that have not ended."""
+        return len(self._pairing) + len(self._events) + len(self._running) + len(self.expected)
 
     # ---- replay -----------------------------------------------------------------------------------------------------
 
@@ -207,12 +148,12 @@ class Capture(StackObserver):
                 event or invocation.
             of: the number of the entry that is repeated.
         """
-        found = self._expected[key] = Replay(of)
+        found = self.expected[key] = Replay(of)
         return found
 
     def forget(self, key: Hashable) -> None:
         """Expects a key no longer."""
-        self._expected.pop(key, None)
+        self.expected.pop(key, None)
 
     # ---- HTTP -------------------------------------------------------------------------------------------------------
 
@@ -228,34 +169,31 @@ class Capture(StackObserver):
             method=http.method,
         )
         content = Content(HttpIn(http, request.version, body_read=request.body_read))
-        self._requests[request.id] = self._begin(entry, content, tuple(request.client))
+        self._pairing.requests[request.id] = self._begin(entry, content, request.client)
 
     def identified(self, request_id: str, access_key: str, principal: str) -> None:
         """Takes the caller of a request."""
-        if (work := self._requests.get(request_id)) is None:
+        if (work := self._pairing.requests.get(request_id)) is None:
             return
         (one,) = work.opens
         one.entry.caller = caller_in_words(principal)
         if isinstance(one.content.came_in, HttpIn):
-            http = one.content.came_in
-            one.content.came_in = replace(http, access_key=access_key, principal=principal)
+            one.content.came_in = one.content.came_in._replace(access_key=access_key, principal=principal)
 
     def authorizing(self, request_id: str, trace_id: str) -> None:
         """Takes the trace id of an authorizer."""
-        if (work := self._requests.get(request_id)) is not None:
-            self._asking = (trace_id, work, "authorizer")
-            self._add_roots(work, [trace_id])
+        if (work := self._pairing.requests.get(request_id)) is not None:
+            self._pairing.ask(work, trace_id, "authorizer")
 
     def invoking(self, request_id: str, function: str, trace_id: str) -> None:
         """Takes the target of a request."""
-        if (work := self._requests.get(request_id)) is not None:
+        if (work := self._pairing.requests.get(request_id)) is not None:
             work.function, work.target = function_name(function), function
-            self._asking = (trace_id, work, "target")
-            self._add_roots(work, [trace_id])
+            self._pairing.ask(work, trace_id, "target")
 
     def answered(self, request: AnsweredRequest) -> None:
         """Ends the entry of a request."""
-        if (work := self._requests.pop(request.id, None)) is None:
+        if (work := self._pairing.requests.pop(request.id, None)) is None:
             return
         (one,) = work.opens
         entry, content, line = one.entry, one.content, one.content.line
@@ -273,25 +211,25 @@ class Capture(StackObserver):
             outcome = outcome if reason == "ok" else _refused(request.status)
         entry.status = request.status
         self._end(work, one, outcome, reason, request.milliseconds)
-        self._close(work)
+        self._pairing.close(work)
 
     # ---- invocations ------------------------------------------------------------------------------------------------
 
     def invocation_began(self, function: Function, request: InvokeRequest) -> None:
         """Takes an invocation: of an entry that is known, or of a new one."""
-        work, opens, role = self._work_of(request)
+        work, opens, role, claims = self._pairing.place_of(request)
         if request.type == "Event":  # its tries follow
-            if request.request_id not in self._invokes:
+            if request.request_id not in self._pairing.invokes:
                 if work is not None:  # what its function invokes, or the target of an asynchronous integration
-                    self._attach(opens, function.name, request, role)
+                    self._attach(opens, function.name, request, role, claims)
                 self._begin_invoke("async", request)
             return
         if work is None:
             work = self._begin_invoke("invoke", request)
             opens = work.opens
         elif role == "target" and request.trace_id is not None:
-            self._add_roots(work, [request.trace_id])
-        invoked = self._attach(opens, function.name, request, role)
+            self._pairing.add_trace(work, request.trace_id)
+        invoked = self._attach(opens, function.name, request, role, claims)
         work.running += 1
         if role != "behind" and function.handler in OWN_HANDLERS:
             invoked.is_bridge, work.is_bridge = True, role == "target"
@@ -306,16 +244,15 @@ class Capture(StackObserver):
             return
         invoked = running.invoked
         invoked.answer, invoked.error, invoked.ms = result.payload, result.error, result.milliseconds
-        invoked.took_ms = (time.time() - invoked.began) * 1000
+        invoked.took_ms = (self._clock() - invoked.began) * 1000
         invoked.init_ms, invoked.cold = result.init_milliseconds, result.init_milliseconds is not None
         if result.environment:
             invoked.environment = result.environment
-            if (lines := self._lines.pop(result.environment, None)) is not None:
-                invoked.log = [*lines.lines]
+            invoked.log = self.logs.take(result.environment)
         self._take_request_line(running)
         for one in running.opens:
-            one.entry.cold = one.entry.cold or invoked.cold
-            if running.work.is_bridge and one.content.line is None and one.content.backend is invoked:
+            one.entry.cold |= invoked.cold
+            if running.work.is_bridge and not one.content.has_line and one.content.backend is invoked:
                 # The bridge's line follows, and counts more.
                 one.entry.function, one.entry.tenant = invoked.function, invoked.tenant
         self._ended(running, result.description if result.error is not None else "")
@@ -325,17 +262,17 @@ class Capture(StackObserver):
         words = f"{error.code}: {error}"
         if (running := self._running.pop(request.request_id, None)) is not None:
             running.invoked.error = words
-            running.invoked.took_ms = (time.time() - running.invoked.began) * 1000
+            running.invoked.took_ms = (self._clock() - running.invoked.began) * 1000
             self._ended(running, words, error)
             return
-        work, opens, role = self._work_of(request)
+        work, opens, role, claims = self._pairing.place_of(request)
         if work is None:
             work = self._begin_invoke("async" if request.type == "Event" else "invoke", request)
             opens = work.opens
-        invoked = self._attach(opens, function_name(request.function), request, role)
+        invoked = self._attach(opens, function_name(request.function), request, role, claims)
         invoked.error = words
         if work.opens[0].entry.way == "async" and request.type == "Event":  # it was not accepted
-            self._invokes.pop(request.request_id, None)
+            self._pairing.invokes.pop(request.request_id, None)
             self._end_invoke(work, words, error)
         else:
             work.running += 1
@@ -349,9 +286,9 @@ class Capture(StackObserver):
         elif work.has_ended or running.invoked.size > _LARGE:  # it may have run on after the end of its request
             for one in running.opens:
                 self.timeline.changed(one.entry)
-            self._close(work)
+            self._pairing.close(work)
 
-    def _end_invoke(self, work: _Work, words: str, error: LambdaError | None) -> None:
+    def _end_invoke(self, work: Work, words: str, error: LambdaError | None) -> None:
         """Ends the entry of an Invoke. The words are empty if the function has answered."""
         (one,) = work.opens
         if error is not None:
@@ -363,41 +300,39 @@ class Capture(StackObserver):
         one.content.text = one.content.text or capitalised(words) or None
         one.content.reply = RecordOut(became, words)
         self._end(work, one, outcome, reason)
-        self._close(work)
+        self._pairing.close(work)
 
     # ---- batches ----------------------------------------------------------------------------------------------------
 
     def delivering(self, batch: Batch | StreamBatch) -> None:
         """Begins an entry for each record of a batch."""
-        opens = [*_of_queue(batch)] if isinstance(batch, Batch) else [*_of_stream(batch)]
+        now = self._clock()
+        opens = [*_of_queue(batch, now)] if isinstance(batch, Batch) else [*_of_stream(batch, now)]
         for one in opens:
             self._add(one, one.record)
-        work = _Work(opens, function_name(batch.function), batch.function)
-        for root in {trace_root(trace): None for trace in batch.traces}:
-            work.sent.append(root)
-            self._sent.setdefault(root, []).append(work)
-        self._invokes[batch.request_id] = work
+        work = Work(opens, function_name(batch.function), batch.function)
+        self._pairing.add_batch(batch.request_id, work, batch.traces)
 
     def delivered(self, delivery: Delivery | StreamDelivery) -> None:
         """Ends the entries of a batch."""
-        if delivery.batch.request_id not in self._invokes:
+        if delivery.batch.request_id not in self._pairing.invokes:
             self.delivering(delivery.batch)  # records that are discarded without an invocation
-        work = self._invokes.pop(delivery.batch.request_id)
+        work = self._pairing.invokes.pop(delivery.batch.request_id)
         for index, one in enumerate(work.opens):
             if isinstance(delivery, Delivery):
                 self._end_message(work, one, delivery, delivery.batch.messages[index])
             else:
                 self._end_record(work, one, delivery, index)
-        self._close(work)
+        self._pairing.close(work)
 
-    def _end_message(self, work: _Work, one: _Open, delivery: Delivery, message: Delivered) -> None:
+    def _end_message(self, work: Work, one: Open, delivery: Delivery, message: Delivered) -> None:
         has_failed = message.id in delivery.failed
         outcome, reason = self._by_line(one, "failed" if has_failed else "ok")
         follows = what_follows(message, delivery.batch) if has_failed else ""
         one.content.reply = RecordOut("reported as failed" if has_failed else _gone(outcome), follows)
         self._end_of_record(work, one, outcome, reason, delivery)
 
-    def _end_record(self, work: _Work, one: _Open, delivery: StreamDelivery, index: int) -> None:
+    def _end_record(self, work: Work, one: Open, delivery: StreamDelivery, index: int) -> None:
         has_failed = index >= len(work.opens) - delivery.failed
         outcome, reason = self._by_line(one, "failed" if has_failed else "ok")
         if delivery.condition is not None and has_failed:
@@ -406,16 +341,16 @@ class Capture(StackObserver):
             became = "delivered again"
         else:
             became = "quarantined" if outcome == "quarantined" else f"checkpoint {delivery.checkpoint}"
-        follows = what_follows_in_shard(delivery, shows_records=one.content.line is not None) if has_failed else ""
+        follows = what_follows_in_shard(delivery, shows_records=one.content.has_line) if has_failed else ""
         one.content.reply = RecordOut(became, follows)
         self._end_of_record(work, one, outcome, reason, delivery)
 
     def _end_of_record(
-        self, work: _Work, one: _Open, outcome: Outcome, reason: str, delivery: Delivery | StreamDelivery
+        self, work: Work, one: Open, outcome: Outcome, reason: str, delivery: Delivery | StreamDelivery
     ) -> None:
         words = [one.content.text, delivery.error, delivery.note]
         one.content.text = ". ".join(capitalised(text).rstrip(".") for text in words if text) or None
-        if one.content.line is None and delivery.error:
+        if not one.content.has_line and delivery.error:
             outcome, reason = "failed", "function_failed"
         self._end(work, one, outcome, reason, one.milliseconds)
 
@@ -427,7 +362,7 @@ class Capture(StackObserver):
         self._events[event.id, rule, target] = work
         if request_id is not None:
             work.invocation = request_id
-            self._invokes[request_id] = work
+            self._pairing.invokes[request_id] = work
 
     def event_delivered(self, delivery: EventDelivery) -> None:
         """Ends the entry of an event that has not reached its target, or whose target is a queue."""
@@ -436,7 +371,7 @@ class Capture(StackObserver):
             return
         (one,) = work.opens
         if delivery.error and work.invocation is not None:
-            self._invokes.pop(work.invocation, None)
+            self._pairing.invokes.pop(work.invocation, None)
         words = (delivery.error, delivery.outcome, delivery.note)
         one.content.text = ". ".join(capitalised(text).rstrip(".") for text in words if text) or None
         if delivery.error:
@@ -447,7 +382,7 @@ class Capture(StackObserver):
             self._end(work, one, "ok", "ok", delivery.milliseconds)
         else:
             return  # its function runs
-        self._close(work)
+        self._pairing.close(work)
 
     def event_lost(self, event: Event, why: str) -> None:
         """Makes the entry of an event that reaches no target. On AWS, this is no error."""
@@ -456,31 +391,31 @@ class Capture(StackObserver):
         one.content.text = capitalised(why)
         one.content.reply = RecordOut("not delivered", why)
         self._end(work, one, "ok", "no_target", 0.0)
-        self._close(work)
+        self._pairing.close(work)
 
     def tried(self, one: Try) -> None:
         """Ends the entry of an asynchronous invocation, or shows why it is tried again."""
-        if (work := self._invokes.get(one.request_id)) is None:
+        if (work := self._pairing.invokes.get(one.request_id)) is None:
             return
         (only,) = work.opens
         only.content.text = capitalised(one.error) or only.content.text
         if one.pause is not None:
             self.timeline.changed(only.entry)
             return
-        del self._invokes[one.request_id]
+        del self._pairing.invokes[one.request_id]
         outcome, reason = self._by_line(only, "failed" if one.error else "ok")
         if one.error:
             outcome, reason = "failed", "function_failed"
         sent = ", ".join(delivery.arn.rpartition(":")[2] for delivery in one.deliveries if not delivery.fault)
         only.content.reply = RecordOut("lost" if one.is_lost else one.condition, f"Sent to {sent}" if sent else "")
         self._end(work, only, outcome, reason)
-        self._close(work)
+        self._pairing.close(work)
 
-    def _begin_event(self, event: Event, rule: str, target: str) -> _Work:
+    def _begin_event(self, event: Event, rule: str, target: str) -> Work:
         attributes = {"source": event.source, **({"rule": rule, "target": target} if rule else {})}
         came_in = RecordIn(event.text.encode(), attributes=attributes, target=target)
         entry = Entry(
-            "bus", event.bus, event.detail_type, event.id, time.time(), function=function_name(target) or None
+            "bus", event.bus, event.detail_type, event.id, self._clock(), function=function_name(target) or None
         )
         work = self._begin(entry, Content(came_in), event.id)
         work.function = function_name(target)
@@ -490,15 +425,7 @@ class Capture(StackObserver):
 
     def function_output(self, label: str, line: str) -> None:
         """Keeps a line for the invocation that its environment runs."""
-        kept = self._lines.get(label)
-        if kept is None:
-            kept = self._lines[label] = _Lines()
-            if len(self._lines) > _LABELS:
-                self._lines.popitem(last=False)
-        kept.lines.append(line)
-        kept.size += len(line)
-        while kept.size > MAX_LOG and len(kept.lines) > 1:
-            kept.size -= len(kept.lines.popleft())
+        self.logs.add(label, line)
         if line.startswith("{") and _RECORD_LINE in line:
             self._take_record_line(label, line)
 
@@ -514,8 +441,10 @@ class Capture(StackObserver):
             return
         for one in running.opens:
             if len(running.opens) == 1 or one.record == found["id"]:
-                self._take_line(one, found)
-                one.milliseconds = (time.time() - one.entry.at) * 1000
+                self._take_line(one, line, found)
+                one.milliseconds = (self._clock() - one.entry.at) * 1000
+                for stranger in settled(one, function_name(text_in(found, "function")), one.entry.tenant):
+                    self._move_out(stranger)
 
     def _take_request_line(self, running: _Running) -> None:
         """Takes the line of a bridge about a request. That of an authorizer stays if no bridge follows it."""
@@ -526,18 +455,18 @@ class Capture(StackObserver):
             return
         for line in reversed(running.invoked.log):
             if _REQUEST_LINE in line and (found := json_object(line)) is not None and is_request(found):
-                self._take_line(one, found)
+                self._take_line(one, line, found)
                 return
 
-    def _take_line(self, one: _Open, found: Mapping[str, Any]) -> None:
+    def _take_line(self, one: Open, line: str, found: Mapping[str, Any]) -> None:
         """Takes what a bridge says. It has decided: no invocation can contradict it."""
         entry = one.entry
-        one.content.line = found
+        one.content.line = line
         entry.tenant = text_in(found, "tenant") or None
         named = function_name(text_in(found, "function")) or None
         entry.function = named or (entry.function if entry.tenant is not None else None)
 
-    def _by_line(self, one: _Open, otherwise: Outcome) -> tuple[Outcome, str]:
+    def _by_line(self, one: Open, otherwise: Outcome) -> tuple[Outcome, str]:
         """The outcome and the reason, by the bridge's line if there is one."""
         line = one.content.line
         if line is None:
@@ -548,126 +477,86 @@ class Capture(StackObserver):
             return (_outcome(line["status"]) if reason == "ok" else _refused(line["status"])), reason
         one.content.text = record_words(line) or None
         # A record that is done may come again, behind one that failed. It has not failed itself.
-        return OUTCOMES.get(line["status"], otherwise), reason
+        return outcome_of(line["status"], otherwise), reason
 
     # ---- entries ----------------------------------------------------------------------------------------------------
 
-    def _begin(self, entry: Entry, content: Content, key: Hashable) -> _Work:
-        one = _Open(entry, content)
+    def _begin(self, entry: Entry, content: Content, key: Hashable) -> Work:
+        one = Open(entry, content)
         self._add(one, key)
-        return _Work([one])
+        return Work((one,))
 
-    def _begin_invoke(self, way: Way, request: InvokeRequest) -> _Work:
+    def _begin_invoke(self, way: Way, request: InvokeRequest) -> Work:
         name = function_name(request.function)
         came_in = InvokeIn(request.function, request.payload, request.tenant, request.type)
-        entry = Entry(way, "", name, request.request_id, time.time(), tenant=request.tenant, function=name)
+        entry = Entry(way, "", name, request.request_id, self._clock(), tenant=request.tenant, function=name)
         work = self._begin(entry, Content(came_in), request.request_id)
         work.function, work.target = name, request.function
         if request.trace_id is not None:
-            self._add_roots(work, [request.trace_id])
+            self._pairing.add_trace(work, request.trace_id)
         if way == "async":
-            self._invokes[request.request_id] = work
+            self._pairing.invokes[request.request_id] = work
         return work
 
-    def _add(self, one: _Open, key: Hashable) -> None:
-        replay = self._expected.pop(key, None) if self._expected else None
+    def _add(self, one: Open, key: Hashable) -> None:
+        replay = self.expected.pop(key, None) if self.expected else None
         one.entry.replay_of = None if replay is None else replay.of
         one.entry.content = one.content
         n = self.timeline.add(one.entry)
         if replay is not None:
             replay.n = n
 
-    def _end(self, work: _Work, one: _Open, outcome: Outcome, reason: str, milliseconds: float | None = None) -> None:
+    def _end(self, work: Work, one: Open, outcome: Outcome, reason: str, milliseconds: float | None = None) -> None:
         entry = one.entry
         entry.state, entry.outcome, entry.reason = "ended", outcome, reason
-        entry.ms = round((time.time() - entry.at) * 1000 if milliseconds is None else milliseconds, 3)
+        entry.ms = round((self._clock() - entry.at) * 1000 if milliseconds is None else milliseconds, 3)
         entry.function = entry.function or work.function or None
         work.has_ended = True
         self.timeline.changed(entry)
 
-    def _close(self, work: _Work) -> None:
-        """Forgets a work that has ended, unless its invocations run on."""
-        if work.running or not work.has_ended:
-            return
-        for roots, table in ((work.roots, self._roots), (work.sent, self._sent)):
-            for root in roots:
-                others = [other for other in table.get(root, ()) if other is not work]
-                if others:
-                    table[root] = others
-                else:
-                    table.pop(root, None)
-            roots.clear()
-
-    def _add_roots(self, work: _Work, traces: Iterable[str]) -> None:
-        for trace in traces:
-            work.traces.add(trace)
-            root = trace_root(trace)
-            if root not in work.roots:
-                work.roots.append(root)
-                self._roots.setdefault(root, []).append(work)
-
-    def _work_of(self, request: InvokeRequest) -> tuple[_Work | None, Sequence[_Open], Role]:
-        """The work to which an invocation belongs, its entries, and its role. No work if it belongs to none."""
-        if (own := self._invokes.get(request.request_id)) is not None:
-            return own, own.opens, "target"
-        asking, self._asking = self._asking, None
-        if asking is not None and asking[0] == request.trace_id:  # the front awaits nothing between the two calls
-            _, work, role = asking
-            return work, work.opens, role
-        if request.trace_id is None:
-            return None, (), "target"
-        root = trace_root(request.trace_id)
-        works, sent = self._roots.get(root, []), self._sent.get(root, [])
-        if (found := _of_record(request.payload, works, sent)) is not None:
-            work, one = found
-            return work, [one], "behind"
-        # A client may choose the trace id of a request, and a sender that of a message. What could belong to two of
-        # them belongs to none.
-        exact = works if len(works) == 1 else [work for work in works if request.trace_id in work.traces]
-        if len(exact) != 1 or len(exact[0].opens) != 1 or any(work is not exact[0] for work in sent):
-            return None, (), "target"
-        (work,) = exact
-        is_first = all(before.function != work.function for before in work.opens[0].content.invocations)
-        return work, work.opens, "target" if is_first and function_name(request.function) == work.function else "behind"
-
-    def _attach(self, opens: Sequence[_Open], function: str, request: InvokeRequest, role: Role) -> Invoked:
+    def _attach(
+        self, opens: Sequence[Open], function: str, request: InvokeRequest, role: Role, claims: Open | None
+    ) -> Invoked:
         """Adds an invocation to entries. One that Lambda has refused, and that is repeated, is the same."""
-        now = time.time()
-        (first, *_) = opens
-        for before in reversed(first.content.invocations):
-            if before.request_id == request.request_id and before.answer is None and before.error is not None:
+        now, request_id = self._clock(), request.request_id
+        for before in reversed(opens[0].content.invocations):
+            if before.request_id == request_id and before.answer is None and before.error is not None:
                 before.began, before.error = now, None
                 return before
-        facts = (function, request.request_id, request.payload, now, request.tenant)
-        invoked = Invoked(*facts, shared_by=len(opens), role=role)
+        invoked = Invoked(function, request_id, request.payload, now, request.tenant, shared_by=len(opens), role=role)
         for one in opens:
             if len(one.content.invocations) < MAX_INVOCATIONS:
                 one.content.invocations.append(invoked)
+        if claims is not None:
+            claim(claims, invoked)
         return invoked
+
+    def _move_out(self, invoked: Invoked) -> None:
+        """Gives an invocation an entry of its own: it had the place of a record, and is not of the record's bridge."""
+        came_in = InvokeIn(invoked.function, invoked.payload, invoked.tenant)
+        names = ("", invoked.function, invoked.request_id, invoked.began)
+        entry = Entry("invoke", *names, tenant=invoked.tenant, function=invoked.function, cold=invoked.cold)
+        invoked.role = "target"
+        work = self._begin(entry, Content(came_in, invocations=[invoked]), invoked.request_id)
+        work.function = work.target = invoked.function
+        if (running := self._running.get(invoked.request_id)) is not None:
+            running.work.running -= 1
+            work.running += 1
+            self._running[invoked.request_id] = _Running(invoked, work, work.opens)
+            self._pairing.close(running.work)
+        else:
+            error = "" if invoked.error is None else InvocationResult(invoked.answer or b"").description
+            self._end_invoke(work, error or invoked.error or "", None)
 
     def _configuration(self, bridge: str) -> BridgeConfiguration | None:
         """The configuration of a bridge. A bridge keeps its last good one."""
-        found = next((one for one in self.configurations() if one.function.name == bridge), None)
-        if found is not None and (found.settings is not None or bridge not in self._loaded):
-            self._loaded[bridge] = found
+        configurations = self.configurations()
+        if configurations is not self._seen:
+            self._seen = configurations
+            for one in configurations:
+                if one.settings is not None or one.function.name not in self._loaded:
+                    self._loaded[one.function.name] = one
         return self._loaded.get(bridge)
-
-
-def _of_record(payload: bytes, *tables: Sequence[_Work]) -> tuple[_Work, _Open] | None:
-    """The record for which a bridge invokes a function, by the record's id in the payload.
-
-    A function behind the bridge may send any payload. It can only take the place of a record for which the bridge has
-    invoked no function yet, and the bridge's line about that record shows then what was decided.
-    """
-    if not any(tables) or _OF_ONE_RECORD.match(payload) is None or (match := _RECORD_ID.search(payload)) is None:
-        return None
-    event = match[1].decode("utf-8", "replace")
-    for work in (work for works in tables for work in works if work.is_bridge):
-        for one in work.opens:
-            backend = one.content.backend
-            if one.event == event and (backend is None or (backend.answer is None and backend.error is not None)):
-                return work, one
-    return None
 
 
 def _outcome(status: int) -> Outcome:
@@ -682,22 +571,22 @@ def _gone(outcome: Outcome) -> str:
     return "quarantined" if outcome == "quarantined" else "deleted"
 
 
-def _of_queue(batch: Batch) -> Iterable[_Open]:
-    now, size = time.time(), len(batch.messages)
+def _of_queue(batch: Batch, now: float) -> Iterable[Open]:
+    size = len(batch.messages)
     for position, one in enumerate(batch.messages, 1):
         sender = f"sender {one.sender}" if one.sender else None
         entry = Entry("queue", batch.queue, one.id, one.id, now, caller=sender)
         came_in = RecordIn(one.record, batch.request_id, size, position, one.receives, one.group, {}, batch.function)
-        yield _Open(entry, Content(came_in), one.id, one.id)
+        yield Open(entry, Content(came_in), one.id, one.id)
 
 
-def _of_stream(batch: StreamBatch) -> Iterable[_Open]:
-    now, size = time.time(), len(batch.numbers)
+def _of_stream(batch: StreamBatch, now: float) -> Iterable[Open]:
+    size = len(batch.numbers)
     way: Way = "table" if batch.service == "dynamodb" else "stream"
     for position, number in enumerate(batch.numbers, 1):
         record = batch.records[position - 1] if batch.records else b""
         facts, key = {"shard": batch.shard}, batch.partition_keys.get(number)
         entry = Entry(way, batch.stream, number, number, now)
         came_in = RecordIn(record, batch.request_id, size, position, batch.attempt, key, facts, batch.function)
-        match = _RECORD_ID.search(record)
-        yield _Open(entry, Content(came_in), number, match[1].decode("utf-8", "replace") if match else "")
+        match = RECORD_ID.search(record)
+        yield Open(entry, Content(came_in), number, match[1].decode("utf-8", "replace") if match else "")

@@ -6,16 +6,15 @@ reader of the map can compute it: that of an identity that a rule names.
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from lattice_bridge.config.regular_file import MIB
+from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front.exchange.http_message import HttpRequest
 from lattice_bridge.local.front.exchange.identities import SESSION, SESSION_PREFIX, Identity
-from lattice_bridge.local.front.exchange.recorder import file_name
+from lattice_bridge.local.front.exchange.recorder import expected, file_name
 from lattice_bridge.local.front.exchange.rule_identities import PREFIX
 from lattice_bridge.local.inspector import mask
 from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn
@@ -129,23 +128,10 @@ def _expected(entry: Entry, content: Content) -> str:
     """What the function has answered, as `local --record` writes it."""
     first = content.invocations[0] if content.invocations else None
     about = f"{entry.method} {entry.path}" if entry.method else f"{entry.way} {entry.path}"
-    recorded = datetime.fromtimestamp(entry.at, UTC).isoformat(timespec="milliseconds")
-    found: dict[str, Any] = {"about": mask.masked_line(about), "recorded": recorded}
+    result = None
     if first is not None and first.answer is not None:
-        _check_size(first.answer)
-        answer = _parsed(mask.body(first.answer, len(first.answer))["text"])
-        if first.error is not None:
-            error = answer if isinstance(answer, dict) else {}
-            answer = {name: str(error.get(name, "")) for name in ("errorType", "errorMessage")}
-        found["reply" if first.error is None else "error"] = answer
-    return f"{json.dumps(found)}\n"
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+        result = InvocationResult(_masked(first.answer).encode(), first.error)
+    return expected(mask.masked_line(about), entry.at, result).decode()
 
 
 # ---- curl -----------------------------------------------------------------------------------------------------------
@@ -199,12 +185,13 @@ def _body(body: bytes) -> str:
 
 
 def shell(text: str) -> str:
-    r"""A word of a shell. Control characters are escapes of bash and zsh: a terminal would act on them.
+    r"""A word of a shell. Control characters are escapes of bash and zsh: a terminal would act on them,
+    and a shell completes a word at a tab.
 
-    >>> print(shell("it's $(date)"), shell("\x1b[2J"))
-    'it'"'"'s $(date)' $'\x1b[2J'
+    >>> print(shell("it's $(date)"), shell("\x1b[2J\t"))
+    'it'"'"'s $(date)' $'\x1b[2J\x09'
     """
-    if all(one.isprintable() or one in "\n\t" for one in text):
+    if all(one.isprintable() or one == "\n" for one in text):
         return shlex.quote(text)
     return _ansi(text.encode("utf-8", "surrogateescape"))
 

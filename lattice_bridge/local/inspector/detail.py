@@ -23,6 +23,8 @@ SHOWN: Final = 512 * 1024
 LEAST: Final = 1024
 """Bytes of each body and of each log that are shown anyway."""
 
+_OF_AWS: Final = re.compile("A[KS]IA")
+"""The beginning of an access key of AWS. None of the stack's own identities needs one."""
 _ACCESS_KEY: Final = re.compile(r"Credential=([A-Za-z0-9]{3,128})/")
 
 
@@ -73,18 +75,17 @@ class _Room:
     def lines(self, lines: Iterable[str]) -> list[str]:
         """The last lines of a log."""
         limit, left_out = max(self._left, LEAST), 0
-        found: list[str] = []
+        kept: list[str] = []
         for line in reversed([line for line in lines if not _is_metric_line(line)]):
             if left_out or limit <= 0:
                 left_out += 1
                 continue
             cut = line[:limit]
-            found.append(f"{mask.masked_line(cut)}{'…' if len(cut) < len(line) else ''}")
+            kept.append(f"{cut}{'…' if len(cut) < len(line) else ''}")
             limit -= len(cut)
             self._left -= len(cut)
-        if left_out:
-            found.append(f"({left_out} earlier line{'' if left_out == 1 else 's'} left out here)")
-        return found[::-1]
+        found = [mask.masked_line(line) for line in reversed(kept)]
+        return [f"({left_out} earlier line{'' if left_out == 1 else 's'} left out here)", *found] if left_out else found
 
 
 def _masked(value: Any) -> Any:
@@ -127,7 +128,7 @@ def _identity(found: HttpIn) -> dict[str, str | None] | None:
         return {"access_key": found.access_key, "principal": found.principal}
     named = (_ACCESS_KEY.search(value) for name, value in found.request.headers if name == "authorization")
     key = next((match[1] for match in named if match is not None), None)
-    return None if key is None else {"access_key": key, "principal": None}
+    return None if key is None else {"access_key": mask.masked(key) if _OF_AWS.match(key) else key, "principal": None}
 
 
 def _invocation(one: Invoked, entry: Entry, room: _Room, *, is_bridge: bool) -> dict[str, Any]:
@@ -139,7 +140,7 @@ def _invocation(one: Invoked, entry: Entry, room: _Room, *, is_bridge: bool) -> 
         "payload": room.body(one.payload),
         "answer": None if one.answer is None else room.body(one.answer),
         "error": _masked(one.error),
-        "environment": one.environment,
+        "environment": _masked(one.environment),
         "cold": one.cold,
         "began": _since(entry, one),
         "init_ms": _rounded(one.init_ms),

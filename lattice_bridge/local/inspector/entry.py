@@ -6,15 +6,19 @@ served: `detail` does that when a person looks at the entry.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from functools import lru_cache
-from typing import Any, Final, Literal
+from itertools import chain
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple
 
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
-from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse, Pairs
+from lattice_bridge.local.bridge.log_lines import json_object
+from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse
+from lattice_bridge.review import records
 
 Way = Literal["lattice", "api", "load_balancer", "function_url", "queue", "stream", "table", "bus", "async", "invoke"]
 """How it came in."""
@@ -23,24 +27,21 @@ Role = Literal["authorizer", "target", "behind"]
 """Whether an invocation decides that a request may come in, is that of the way in, or is one that a function has
 asked for."""
 Outcome = Literal["ok", "refused", "failed", "quarantined", "fixed"]
-OUTCOMES: Final[Mapping[str, Outcome]] = {
-    "done": "ok",
-    "invoked": "ok",
-    "failed": "failed",
-    "quarantined": "quarantined",
-}
-"""What became of a record, as a log line or an explanation has it → the outcome."""
+OUTCOMES: Final[Mapping[str, Outcome]] = {"invoked": "ok", "quarantined": "quarantined", "reported": "failed"}
+"""What became of a record, as an explanation calls it → the outcome."""
 
 OVERHEAD: Final = 2048
 """Bytes of memory that an entry's content takes beside its bytes, and so does each of its invocations."""
 _PAIR: Final = 120
 """Bytes of memory that a header takes beside its characters."""
+_LINE: Final = 64
+"""Bytes of memory that a log line takes beside its characters. A character above U+00FF makes each of them two or four
+bytes."""
 LONGEST: Final = 1024
 """Characters of a text of an entry that stay when its content is dropped."""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpIn:
+class HttpIn(NamedTuple):
     """A request of HTTP, as it came in.
 
     Attributes:
@@ -59,11 +60,11 @@ class HttpIn:
 
     @property
     def size(self) -> int:
-        return len(self.request.target) + len(self.request.body) + _size_of(self.request.headers)
+        request = self.request
+        return len(request.target) + len(request.body) + _size_of(request.headers)
 
 
-@dataclass(frozen=True, slots=True)
-class RecordIn:
+class RecordIn(NamedTuple):
     """A record that came in with others in a batch.
 
     Attributes:
@@ -83,16 +84,15 @@ class RecordIn:
     position: int = 1
     attempt: int = 1
     group: str | None = None
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = MappingProxyType({})
     target: str = ""
 
     @property
     def size(self) -> int:
-        return len(self.body) + _size_of([*self.attributes.items()])
+        return len(self.body) + _size_of(self.attributes.items())
 
 
-@dataclass(frozen=True, slots=True)
-class InvokeIn:
+class InvokeIn(NamedTuple):
     """An Invoke of Lambda's API, or the try of an asynchronous one.
 
     Attributes:
@@ -112,7 +112,6 @@ class InvokeIn:
         return len(self.payload)
 
 
-@dataclass(slots=True)
 class Invoked:
     """An invocation of a function on behalf of an entry.
 
@@ -135,32 +134,61 @@ class Invoked:
         is_bridge: its function is a bridge, or the map as an authorizer.
     """
 
-    function: str
-    request_id: str
-    payload: bytes
-    began: float
-    tenant: str | None = None
-    answer: bytes | None = None
-    error: str | None = None
-    environment: str | None = None
-    cold: bool = False
-    init_ms: float | None = None
-    ms: float | None = None
-    took_ms: float | None = None
-    log: list[str] = field(default_factory=list)
-    shared_by: int = 1
-    role: Role = "target"
-    is_bridge: bool = False
+    __slots__ = (
+        *("function", "request_id", "payload", "began", "tenant", "answer", "error", "environment", "cold"),
+        *("init_ms", "ms", "took_ms", "log", "shared_by", "role", "is_bridge"),
+    )
+
+    def __init__(
+        self,
+        function: str,
+        request_id: str,
+        payload: bytes,
+        began: float,
+        tenant: str | None = None,
+        answer: bytes | None = None,
+        error: str | None = None,
+        environment: str | None = None,
+        cold: bool = False,
+        init_ms: float | None = None,
+        ms: float | None = None,
+        took_ms: float | None = None,
+        log: Sequence[str] = (),
+        shared_by: int = 1,
+        role: Role = "target",
+        is_bridge: bool = False,
+    ) -> None:
+        self.function = function
+        self.request_id = request_id
+        self.payload = payload
+        self.began = began
+        self.tenant = tenant
+        self.answer = answer
+        self.error = error
+        self.environment = environment
+        self.cold = cold
+        self.init_ms = init_ms
+        self.ms = ms
+        self.took_ms = took_ms
+        self.log = log
+        self.shared_by = shared_by
+        self.role = role
+        self.is_bridge = is_bridge
 
     @property
     def size(self) -> int:
         """The share of one entry in the bytes."""
-        own = len(self.payload) + len(self.answer or b"") + sum(map(_memory, self.log)) + len(self.error or "")
-        return OVERHEAD + own // self.shared_by
+        own = len(self.payload)
+        if self.answer is not None:
+            own += len(self.answer)
+        if self.error is not None:
+            own += len(self.error)
+        for line in self.log:
+            own += _LINE + (len(line) if line.isascii() else 4 * len(line))
+        return OVERHEAD + (own if self.shared_by == 1 else own // self.shared_by)
 
 
-@dataclass(frozen=True, slots=True)
-class RecordOut:
+class RecordOut(NamedTuple):
     """What became of a record.
 
     Attributes:
@@ -172,7 +200,6 @@ class RecordOut:
     text: str = ""
 
 
-@dataclass(slots=True)
 class Content:
     """Everything of an entry that its summary does not have.
 
@@ -182,15 +209,39 @@ class Content:
         invocations: in the order in which they began: the bridge first, then what it invoked.
         reply: to the caller, or what became of a record; None before the end.
         text: the cause in a sentence, as the terminal shows it; None for none.
-        line: the log line of the bridge about the entry; None without one.
     """
 
-    came_in: HttpIn | RecordIn | InvokeIn | None = None
-    event: bytes | None = None
-    invocations: list[Invoked] = field(default_factory=list)
-    reply: HttpResponse | RecordOut | None = None
-    text: str | None = None
-    line: Mapping[str, Any] | None = None
+    __slots__ = ("_line", "came_in", "event", "invocations", "reply", "text")
+
+    def __init__(
+        self,
+        came_in: HttpIn | RecordIn | InvokeIn | None = None,
+        event: bytes | None = None,
+        invocations: list[Invoked] | None = None,
+        reply: HttpResponse | RecordOut | None = None,
+        text: str | None = None,
+        line: Mapping[str, Any] | str | None = None,
+    ) -> None:
+        self.came_in = came_in
+        self.event = event
+        self.invocations: list[Invoked] = [] if invocations is None else invocations
+        self.reply = reply
+        self.text = text
+        self._line = line
+
+    @property
+    def line(self) -> Mapping[str, Any] | None:
+        """The log line of the bridge about the entry; None without one."""
+        return json_object(self._line) if isinstance(self._line, str) else self._line
+
+    @line.setter
+    def line(self, line: Mapping[str, Any] | str | None) -> None:
+        """Takes a line. As printed, it costs no memory: the log of its invocation has the same string."""
+        self._line = line
+
+    @property
+    def has_line(self) -> bool:
+        return self._line is not None
 
     @property
     def built_event(self) -> bytes | None:
@@ -220,22 +271,30 @@ class Content:
     @property
     def size(self) -> int:
         """Bytes of memory, or slightly more."""
-        size = OVERHEAD + sum(one.size for one in self.invocations) + len(self.text or "")
-        if self.line is not None:
-            size += sum(_PAIR + len(value) for value in self.line.values() if isinstance(value, str))
-            size += _PAIR * sum(len(value) for value in self.line.values() if isinstance(value, list | dict))
+        size = OVERHEAD
+        for one in self.invocations:
+            size += one.size
+        if self.text is not None:
+            size += len(self.text)
+        line, reply = self._line, self.reply
+        if line is not None and not isinstance(line, str):
+            size += sum(_PAIR + len(value) for value in line.values() if isinstance(value, str))
+            size += _PAIR * sum(len(value) for value in line.values() if isinstance(value, list | dict))
         if self.came_in is not None:
             size += self.came_in.size
         if self.event is not None:
             size += len(self.event)
-        if isinstance(self.reply, HttpResponse):
-            size += len(self.reply.body) + _size_of(self.reply.headers)
-        elif self.reply is not None:
-            size += len(self.reply.text)
+        if isinstance(reply, HttpResponse):
+            size += len(reply.body) + _size_of(reply.headers)
+        elif reply is not None:
+            size += len(reply.text)
         return size
 
+    def copied(self) -> Content:
+        """A copy that does not change any more. The bytes are the same."""
+        return Content(self.came_in, self.event, [*map(copy, self.invocations)], self.reply, self.text, self._line)
 
-@dataclass(slots=True)
+
 class Entry:
     """A line of the timeline.
 
@@ -259,39 +318,82 @@ class Entry:
         replay_of: the number of the entry that it repeats.
         content: None if it is no longer kept.
         configuration: the map that the bridge had.
+        change: the number of its last change, which the timeline gives.
+        bytes: of its content, as the timeline has counted them.
     """
 
-    way: Way
-    source: str
-    path: str
-    id: str
-    at: float
-    n: int = 0
-    method: str | None = None
-    caller: str | None = None
-    tenant: str | None = None
-    state: State = "running"
-    outcome: Outcome | None = None
-    status: int | None = None
-    reason: str | None = None
-    ms: float | None = None
-    cold: bool = False
-    function: str | None = None
-    replay_of: int | None = None
-    content: Content | None = field(default=None, repr=False)
-    configuration: BridgeConfiguration | None = field(default=None, repr=False)
+    __slots__ = (
+        *("way", "source", "path", "id", "at", "n", "method", "caller", "tenant", "state", "outcome", "status"),
+        *("reason", "ms", "cold", "function", "replay_of", "content", "configuration", "change", "bytes"),
+    )
+
+    def __init__(
+        self,
+        way: Way,
+        source: str,
+        path: str,
+        id: str,  # noqa: A002 - as in the page's JSON
+        at: float,
+        n: int = 0,
+        method: str | None = None,
+        caller: str | None = None,
+        tenant: str | None = None,
+        state: State = "running",
+        outcome: Outcome | None = None,
+        status: int | None = None,
+        reason: str | None = None,
+        ms: float | None = None,
+        cold: bool = False,
+        function: str | None = None,
+        replay_of: int | None = None,
+        content: Content | None = None,
+        configuration: BridgeConfiguration | None = None,
+    ) -> None:
+        self.way, self.source = way, source
+        self.path = path
+        self.id = id
+        self.at, self.n = at, n
+        self.method = method
+        self.caller = caller
+        self.tenant = tenant
+        self.state = state
+        self.outcome = outcome
+        self.status = status
+        self.reason = reason
+        self.ms = ms
+        self.cold = cold
+        self.function = function
+        self.replay_of = replay_of
+        self.content = content
+        self.configuration = configuration
+        self.change = self.bytes = 0
 
     def bound(self) -> None:
         """Cuts its texts: they stay when the content is dropped. The whole ones are in the content."""
+        if (
+            len(self.path) + len(self.id) + len(self.source) + len(self.caller or "") < LONGEST
+            and (len(self.tenant or "") + len(self.reason or "") + len(self.function or "") + len(self.method or ""))
+            < LONGEST
+        ):
+            return
         for name in _TEXTS:
             text = getattr(self, name)
             if text is not None and len(text) > LONGEST:
                 setattr(self, name, f"{text[:LONGEST]}…")
 
+    def copied(self) -> Entry:
+        """A copy that does not change any more, for a thread."""
+        found = copy(self)
+        found.content = None if self.content is None else self.content.copied()
+        return found
+
     def summary(self) -> dict[str, Any]:
         """The entry as a JSON object, without its content and without credentials."""
         found = {name: getattr(self, name) for name in _SUMMARY}
-        return found | {name: _without_credentials(found[name]) for name in _TEXTS if found[name]}
+        for name in _TEXTS:
+            if text := found[name]:
+                found[name] = _without_credentials(text)
+        return found
 
 
 _SUMMARY: Final = (
@@ -307,6 +409,16 @@ def _without_credentials(text: str) -> str:
     from lattice_bridge.local.inspector.mask import masked_text  # here: the start of a stack needs none of it
 
     return masked_text(text).text
+
+
+def outcome_of(status: object, otherwise: Outcome) -> Outcome:
+    """The outcome of a record, by the status in its log line.
+
+    Args:
+        status: as in the line.
+        otherwise: for a status that no bridge writes.
+    """
+    return OUTCOMES.get(records.OUTCOMES.get(str(status), ""), otherwise)
 
 
 def caller_in_words(arn: str | None) -> str | None:
@@ -328,10 +440,5 @@ def caller_in_words(arn: str | None) -> str | None:
     return f"{'role' if found.kind == 'assumed-role' else found.kind} {found.name}"
 
 
-def _memory(text: str) -> int:
-    """Bytes of memory that a line takes. A character above U+00FF makes each of its line two or four bytes."""
-    return 64 + len(text) * (1 if text.isascii() else 4)
-
-
-def _size_of(pairs: Pairs | Sequence[tuple[str, str]]) -> int:
-    return sum(len(name) + len(value) + _PAIR for name, value in pairs)
+def _size_of(pairs: Collection[tuple[str, str]]) -> int:
+    return len(pairs) * _PAIR + sum(map(len, chain.from_iterable(pairs)))

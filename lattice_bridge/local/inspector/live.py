@@ -1,11 +1,12 @@
 """A running stack as the inspector uses it: everything that a file does not have.
 
-Rule: the start of the stack waits for what the inspector keeps from then on, and not for what a click needs: that is
-imported by `load`, or by the click itself.
+Rule: the start of the stack waits for what the inspector keeps from then on, and not for what a click needs: the first
+click imports that.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
@@ -19,9 +20,9 @@ from lattice_bridge.local.aws.stream import Stream
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.environments.pool import EnvironmentPool
 from lattice_bridge.local.front.exchange.identities import Identity
-from lattice_bridge.local.inspector.capture import Capture
 from lattice_bridge.local.inspector.entry import Entry
-from lattice_bridge.local.inspector.log_tails import LogTails
+from lattice_bridge.local.inspector.journal import Journal
+from lattice_bridge.local.inspector.logs import Logs
 from lattice_bridge.local.inspector.observer import Observers, StackObserver
 from lattice_bridge.local.inspector.timeline import Timeline
 from lattice_bridge.local.web.admission import Refused
@@ -32,28 +33,25 @@ if TYPE_CHECKING:  # see above
     from lattice_bridge.local.inspector.runs import QueueView
 
 
-def load() -> None:
-    """Imports what the first click needs. It may run in a thread."""
-    from lattice_bridge.local.inspector import copies, detail, replay, runs  # noqa: F401 - see above
-
-
 class Inspection:
     """What the inspector keeps while the stack runs.
 
     Attributes:
         timeline: of the requests and records.
-        capture: fills it.
-        tails: the output of the environments.
+        journal: takes what happens.
+        capture: fills the timeline.
+        logs: of the environments.
     """
 
     def __init__(self) -> None:
         self.timeline = Timeline()
-        self.capture = Capture(self.timeline)
-        self.tails = LogTails()
+        self.logs = Logs()
+        self.journal = Journal(self.timeline, self.logs)
+        self.capture = self.journal.capture
 
     def observing(self, log: StackObserver) -> StackObserver:
         """What the parts of the stack report to: the log, and the inspector."""
-        return Observers(log, self.capture, self.tails)
+        return Observers(log, self.journal)
 
 
 class Maps(NamedTuple):
@@ -166,11 +164,13 @@ class RunningStack:
         """Everything that runs, with the last lines of one environment."""
         from lattice_bridge.local.inspector import runs
 
-        parts, maps, tails = self._parts, self._parts.maps(), self._inspection.tails
+        self._inspection.journal.take_in()
+        parts, maps, logs = self._parts, self._parts.maps(), self._inspection.logs
+        active = await asyncio.to_thread(runs.maps, maps.configurations, maps.since, maps.refused)
         return {
-            "environments": runs.environments(list(parts.environments), tails, log, time.monotonic()),
+            "environments": runs.environments(list(parts.environments), logs, log, time.monotonic()),
             "functions": runs.functions(parts.service.functions.values()),
-            "map": runs.maps(maps.configurations, maps.since, maps.refused),
+            "map": active,
             "queues": self._queues.listed(),
             "streams": runs.streams(parts.every_stream(), parts.positions, time.time()),
         }

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from lattice_bridge.local.inspector.entry import OUTCOMES, Content, Entry, Outcome, Way, caller_in_words
+from lattice_bridge.local.inspector.entry import Content, Entry, Outcome, Way, caller_in_words, outcome_of
 from lattice_bridge.local.inspector.mask import masked_text
 from lattice_bridge.review.log_line import LogLine, caller_in
 
@@ -97,7 +97,7 @@ def _logged_way(line: LogLine) -> tuple[Way, str]:
 def _logged_outcome(line: LogLine) -> Outcome:
     status = line.fields.get("status")
     if line.is_of_record:
-        return OUTCOMES.get(str(status), "failed")
+        return outcome_of(status, "failed")
     if isinstance(status, int) and status >= 500:
         return "failed"
     return "refused" if line.is_refused else "ok"

@@ -22,7 +22,7 @@ from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.environments.environment import Environment
 from lattice_bridge.local.environments.processes import resident
 from lattice_bridge.local.inspector import mask
-from lattice_bridge.local.inspector.log_tails import LogTails
+from lattice_bridge.local.inspector.logs import Logs
 from lattice_bridge.local.plan.model import Function
 from lattice_bridge.local.web.admission import Refused, quoted
 from lattice_bridge.local.web.printable import printable
@@ -45,29 +45,32 @@ _HIDDEN: Final = "Messages that are in flight or delayed stay."
 # ---- environments ---------------------------------------------------------------------------------------------------
 
 
-def environments(found: Iterable[Environment], tails: LogTails, shown: str, now: float) -> list[dict[str, Any]]:
+def environments(found: Iterable[Environment], logs: Logs, shown: str, now: float) -> list[dict[str, Any]]:
     """The execution environments.
 
     Args:
         found: of the pool.
-        tails: their output.
+        logs: their output.
         shown: the label of the environment whose output is shown: to mask that of all would keep the stack waiting.
         now: monotonic seconds.
     """
-    return [
-        {
-            "function": one.function.name,
-            "tenant": one.tenant,
-            "slot": one.slot,
-            "state": one.state,
-            "age": now - one.began,
-            "idle": now - one.idle_since if one.state == "idle" and one.idle_since else None,
-            "invocations": one.invocations,
-            "memory": None if one.pid is None else resident(one.pid),
-            "log": [mask.masked_line(line) for line in tails.of(one)] if one.label == shown else [],
-        }
-        for one in found
-    ]
+    return [_environment(one, logs, shown, now) for one in found]
+
+
+def _environment(one: Environment, logs: Logs, shown: str, now: float) -> dict[str, Any]:
+    tenant = None if one.tenant is None else mask.masked_line(one.tenant)  # a caller may have chosen it
+    label = one.label if tenant == one.tenant else f"{one.function.name}/{tenant}#{one.slot}"
+    return {
+        "function": one.function.name,
+        "tenant": tenant,
+        "slot": one.slot,
+        "state": one.state,
+        "age": now - one.began,
+        "idle": now - one.idle_since if one.state == "idle" and one.idle_since else None,
+        "invocations": one.invocations,
+        "memory": None if one.pid is None else resident(one.pid),
+        "log": [mask.masked_line(line) for line in logs.last(one)] if label == shown else [],
+    }
 
 
 def functions(found: Iterable[Function]) -> list[dict[str, Any]]:

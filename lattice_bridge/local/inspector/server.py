@@ -283,23 +283,15 @@ class Inspector:
                 yield _event("ping", {"change": after})
 
     async def _entry(self, _request: _Request, number: str) -> Mapping[str, Any]:
-        from lattice_bridge.local.inspector.detail import detail  # here: see above
-
-        entry = self._found(number)
-        found = detail(entry, self._decide)
-        if self._live is not None and (came_in := found["came_in"]) and came_in["kind"] == "record":
-            from lattice_bridge.local.inspector.replay import editable
-
-            came_in["edit"] = editable(entry)
-        return found
+        # To mask and to explain a large content takes a second. The stack serves requests meanwhile.
+        return await asyncio.to_thread(_detail, self._found(number).copied(), self._decide, self._live is not None)
 
     async def _copy(self, request: _Request, number: str) -> Mapping[str, Any]:
         from lattice_bridge.local.inspector import copies  # here: see above
 
         entry, form, live = self._found(number), request.parameter("as"), self._live
         front, signing = ("http://127.0.0.1:8080", None) if live is None else (live.front, live.curl(entry))
-        # To mask a large content takes a second. The stack serves requests meanwhile.
-        return await asyncio.to_thread(copies.copied, entry, form, front, signing)
+        return await asyncio.to_thread(copies.copied, entry.copied(), form, front, signing)  # see `_entry`
 
     async def _clear(self, request: _Request) -> Mapping[str, Any]:
         await request.body(MAX_SMALL_BODY)
@@ -336,6 +328,17 @@ class Inspector:
             kept = self._timeline.max_entries
             raise Refused(404, f"entry {number[:16]}: it is not kept. The last {kept} entries are. Fix: send it again")
         return entry
+
+
+def _detail(entry: Entry, decide: Decide, is_live: bool) -> dict[str, Any]:
+    from lattice_bridge.local.inspector.detail import detail  # here: see above
+
+    found = detail(entry, decide)
+    if is_live and (came_in := found["came_in"]) and came_in["kind"] == "record":
+        from lattice_bridge.local.inspector.replay import editable
+
+        came_in["edit"] = editable(entry)
+    return found
 
 
 _Handle = Callable[..., Awaitable[Mapping[str, Any] | AsyncGenerator[bytes, None]]]

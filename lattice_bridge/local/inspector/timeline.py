@@ -7,7 +7,7 @@ dropped first: their summaries stay, whose texts have a limit too. It belongs to
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 from lattice_bridge.local.inspector.entry import Entry
@@ -28,21 +28,25 @@ class Timeline:
         cleared: the change with which the list was cleared last, and the highest entry that was in it; zeros if it was
             not cleared yet.
         bytes: of the contents that are kept.
+        waiting: ends with the next change; None if no reader waits for it.
+        take_in: is called before a reader sees the entries: it may add some.
     """
 
     def __init__(self, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
         self.max_entries = max_entries
         self._max_bytes = max_bytes
-        self._entries: OrderedDict[int, Entry] = OrderedDict()
-        self._changes: OrderedDict[int, int] = OrderedDict()
-        self._sizes: OrderedDict[int, int] = OrderedDict()
+        self._entries: dict[int, Entry] = {}  # numbers without a gap: the oldest one is known without a search
+        self._changes: dict[int, Entry] = {}
         self._last = 0
-        self._changed: asyncio.Future[None] | None = None
+        self._with_content = 1  # the oldest entry that may have one
+        self.waiting: asyncio.Future[None] | None = None
         self.change = 0
         self.cleared = (0, 0)
         self.bytes = 0
+        self.take_in: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
+        self.take_in()
         return len(self._entries)
 
     def add(self, entry: Entry) -> int:
@@ -51,7 +55,7 @@ class Timeline:
         self._entries[entry.n] = entry
         self.changed(entry)
         if len(self._entries) > self.max_entries:
-            self._forget(next(iter(self._entries)))
+            self._forget(self._last - self.max_entries)
         return entry.n
 
     def changed(self, entry: Entry) -> None:
@@ -59,34 +63,36 @@ class Timeline:
         if self._entries.get(entry.n) is not entry:
             return
         entry.bound()
-        self.change += 1
-        self._changes[entry.n] = self.change
-        self._changes.move_to_end(entry.n)
+        self._changes.pop(entry.change, None)
+        self.change = entry.change = self.change + 1
+        self._changes[entry.change] = entry
         if entry.content is not None:
             size = entry.content.size
-            self.bytes += size - self._sizes.get(entry.n, 0)
-            self._sizes[entry.n] = size
+            self.bytes += size - entry.bytes
+            entry.bytes = size
             while self.bytes > self._max_bytes:
-                self._drop_content(next(iter(self._sizes)))
-        if self._changed is not None:
-            self._changed.set_result(None)
-            self._changed = None
+                self._drop_oldest_content()
+        if self.waiting is not None:
+            self.waiting.set_result(None)
+            self.waiting = None
 
     def get(self, n: int) -> Entry | None:
         """The entry with a number; None if it is not kept."""
+        self.take_in()
         return self._entries.get(n)
 
     def clear(self) -> int:
         """Forgets all entries, and returns the highest number that one of them can have."""
+        self.take_in()
         self._entries.clear()
         self._changes.clear()
-        self._sizes.clear()
+        self._with_content = self._last + 1
         self.bytes = 0
         self.change += 1
         self.cleared = (self.change, self._last)
-        if self._changed is not None:
-            self._changed.set_result(None)
-            self._changed = None
+        if self.waiting is not None:
+            self.waiting.set_result(None)
+            self.waiting = None
         return self._last
 
     def since(self, change: int, limit: int = MAX_ENTRIES) -> tuple[list[Entry], int]:
@@ -99,28 +105,34 @@ class Timeline:
         Returns:
             The entries, and the change up to which the reader has seen everything now.
         """
-        newer: list[int] = []
-        for n in reversed(self._changes):
-            if self._changes[n] <= change:
+        self.take_in()
+        newer: list[Entry] = []
+        for number, entry in reversed(self._changes.items()):
+            if number <= change:
                 break
-            newer.append(n)
+            newer.append(entry)
         newer.reverse()
         if len(newer) > limit:
-            return [self._entries[n] for n in newer[:limit]], self._changes[newer[limit - 1]]
-        return [self._entries[n] for n in newer], self.change
+            return newer[:limit], newer[limit - 1].change
+        return newer, self.change
 
     async def wait(self, change: int) -> None:
         """Returns when something is newer than a change."""
+        self.take_in()
         while self.change <= change:
-            if self._changed is None:
-                self._changed = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._changed)
+            if self.waiting is None:
+                self.waiting = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self.waiting)
 
     def _forget(self, n: int) -> None:
-        del self._entries[n], self._changes[n]
-        self.bytes -= self._sizes.pop(n, 0)
+        entry = self._entries.pop(n)
+        del self._changes[entry.change]
+        self.bytes -= entry.bytes
+        self._with_content = max(self._with_content, n + 1)
 
-    def _drop_content(self, n: int) -> None:
-        entry = self._entries[n]
+    def _drop_oldest_content(self) -> None:
+        entry = self._entries[self._with_content]
+        self._with_content += 1
+        self.bytes -= entry.bytes
         entry.content = entry.configuration = None
-        self.bytes -= self._sizes.pop(n)
+        entry.bytes = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -17,95 +17,20 @@ from lattice_bridge.local.aws.invoke_checks import LambdaError
 from lattice_bridge.local.aws.lambda_service import InvokeRequest
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.environments.environment import InvocationResult
-from lattice_bridge.local.front.exchange.exchange import AnsweredRequest, ReceivedRequest
+from lattice_bridge.local.front.exchange.exchange import ReceivedRequest
 from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse
-from lattice_bridge.local.inspector.capture import MAX_INVOCATIONS, MAX_LOG, Capture
-from lattice_bridge.local.inspector.detail import steps
-from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn, InvokeIn, RecordIn, RecordOut
-from lattice_bridge.local.inspector.timeline import Timeline
-from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Function, Service
-from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery, StreamBatch, StreamDelivery
+from lattice_bridge.local.inspector.capture import MAX_INVOCATIONS
+from lattice_bridge.local.inspector.entry import HttpIn, InvokeIn, RecordIn, RecordOut
+from lattice_bridge.local.inspector.logs import MAX_LOG
+from lattice_bridge.local.sources.delivery import Delivery, StreamBatch, StreamDelivery
 from lattice_bridge.local.web.admission import Refused
 from tests.support.async_world import DONE, FAILED, ORDERS, THROTTLED
-
-AUTHORIZER: Final = replace(ORDERS, name="authorizer", handler="lattice_bridge.authorizer.handler")
-BRIDGE: Final = replace(ORDERS, name="bridge", handler=BRIDGE_HANDLER)
-SHOP: Final = Service("shop", "arn:aws:vpc-lattice:::service/svc", "arn:…:servicenetwork/sn", ("shop",), ())
-CLIENT: Final = ("127.0.0.1", 50123)
-ROOT: Final = "Root=1-a"
-LINE: Final[dict[str, Any]] = {
-    "message": "request",
-    "requestId": "r1",
-    "status": 200,
-    "reason": "ok",
-    "tenant": "blue",
-    "rule": "blue-api",
-    "milliseconds": {"decide": 0.5, "invoke": 5.0, "total": 6.0},
-}
-RECORD: Final[dict[str, Any]] = {
-    "message": "record",
-    "requestId": "b1",
-    "id": "m1",
-    "status": "done",
-    "reason": "ok",
-    "tenant": "blue",
-    "milliseconds": {"total": 6.0},
-}
-
-
-class Stack:
-    """Reports to a capture what a stack would."""
-
-    def __init__(self) -> None:
-        self.timeline = Timeline()
-        self.configuration = BridgeConfiguration(BRIDGE, "bridge.toml")
-        self.capture = Capture(self.timeline, lambda: [self.configuration])
-
-    @property
-    def entries(self) -> list[Entry]:
-        return [one for n in range(1, 100) if (one := self.timeline.get(n)) is not None]
-
-    def receives(self, way_in: Service | None = SHOP, id_: str = "r1", body: bytes = b"{}") -> None:
-        request = HttpRequest("POST", "/orders?token=secret", [("host", "shop")], body)
-        self.capture.received(ReceivedRequest(id_, way_in, request, "1.1", CLIENT, 1000.0))
-
-    def answers(self, status: int = 200, refusal: Refused | None = None, fixed: str | None = None) -> Entry:
-        response = HttpResponse(status, (), b"answer")
-        answered = AnsweredRequest("r1", "POST", "/orders", status, 12.5, refusal, fixed, "", response)
-        self.capture.answered(answered)
-        return self.entries[0]
-
-    def begins(self, function: Function, id_: str, root: str | None = ROOT, **more: Any) -> InvokeRequest:
-        trace = None if root is None else f"{root};Parent=b;Sampled=0"
-        request = InvokeRequest(function.name, more.pop("payload", b'{"e": 1}'), trace_id=trace, request_id=id_, **more)
-        self.capture.invocation_began(function, request)
-        return request
-
-    def prints(self, label: str, *lines: object) -> None:
-        for line in lines:
-            text = line if isinstance(line, str) else json.dumps(line, separators=(",", ":"))
-            self.capture.function_output(label, text)
-
-    def serves(self, line: dict[str, Any] = LINE) -> None:
-        """The bridge takes the request, and invokes `orders` as blue, whose environment is new."""
-        self.capture.invoking("r1", "arn:aws:lambda:us-east-1:123456789012:function:bridge:live", f"{ROOT};Parent=a")
-        outer = self.begins(BRIDGE, "i1", payload=b'{"event": 1}')
-        inner = self.begins(ORDERS, "i2", tenant="blue")
-        self.prints("orders/blue#1", "counted")
-        ended = replace(DONE, environment="orders/blue#1", init_milliseconds=250.0, milliseconds=3.0)
-        self.capture.invocation_ended(inner, ended)
-        self.prints("bridge#1", "a line", line)
-        self.capture.invocation_ended(outer, replace(DONE, environment="bridge#1", milliseconds=9.0))
+from tests.support.captured import AUTHORIZER, BRIDGE, CLIENT, LINE, RECORD, ROOT, SHOP, Stack, batch, content
 
 
 @pytest.fixture
 def stack() -> Stack:
     return Stack()
-
-
-def content(entry: Entry) -> Content:
-    assert entry.content is not None
-    return entry.content
 
 
 # ---- HTTP -----------------------------------------------------------------------------------------------------------
@@ -185,23 +110,6 @@ def test_outcome_without_a_bridge(
     assert bool(content(entry).text) == bool(refusal or fixed)
 
 
-def test_authorizer_belongs_to_its_request_and_is_not_its_target(stack: Stack) -> None:
-    stack.receives()
-    stack.capture.authorizing("r1", "Root=1-other;Parent=b;Sampled=0")
-    asked = stack.begins(replace(ORDERS, name="authorizer"), "i0", "Root=1-other", payload=b'{"type": "REQUEST"}')
-    stack.capture.invocation_ended(asked, DONE)
-    stack.serves()
-    (entry,) = stack.entries
-    assert [(one.function, one.role) for one in content(entry).invocations] == [
-        *(("authorizer", "authorizer"), ("bridge", "target"), ("orders", "behind")),
-    ]
-    assert content(entry).built_event == b'{"event": 1}'
-    stack.answers()
-    assert (entry.function, entry.tenant) == ("orders", "blue")
-    names = [step["name"] for step in steps(entry) if not step["name"].startswith("bridge: ")]
-    assert names == ["front", "authorizer", "bridge", "cold start", "orders"]
-
-
 def test_map_as_an_authorizer_has_decided(stack: Stack) -> None:
     stack.configuration = BridgeConfiguration(AUTHORIZER, "bridge.toml", settings=object())  # type: ignore[arg-type] # any
     stack.receives()
@@ -216,19 +124,6 @@ def test_map_as_an_authorizer_has_decided(stack: Stack) -> None:
     assert content(entry).decider is content(entry).invocations[0]
     assert content(entry).built_event == b"{}"
     assert (entry.tenant, entry.function) == ("blue", "orders")
-
-
-def test_function_that_a_backend_invokes_has_not_answered(stack: Stack) -> None:
-    """Its tenant is not that of the entry."""
-    stack.receives()
-    stack.capture.invoking("r1", "bridge", f"{ROOT};Parent=a")
-    outer = stack.begins(BRIDGE, "b1")
-    inner = stack.begins(ORDERS, "i1", tenant="blue")
-    audit = stack.begins(replace(ORDERS, name="audit"), "i2", tenant="audit")
-    for one in (audit, inner, outer):
-        stack.capture.invocation_ended(one, DONE)
-    entry = stack.answers()
-    assert (entry.function, entry.tenant) == ("orders", "blue")
 
 
 def test_function_without_a_bridge_has_answered_itself(stack: Stack) -> None:
@@ -262,43 +157,6 @@ def test_function_that_ran_on_after_the_answer_is_added(stack: Stack) -> None:
     stack.capture.invocation_ended(request, replace(DONE, environment="orders#1"))
     assert content(entry).invocations[0].answer == DONE.payload
     assert stack.timeline.since(change)[0] == [entry]
-
-
-def test_requests_at_the_same_time_are_kept_apart(stack: Stack) -> None:
-    """Trap G2: one tenant's payload in another one's entry."""
-    for number in ("1", "2"):
-        stack.receives(id_=f"r{number}")
-        stack.capture.invoking(f"r{number}", "bridge", f"Root=1-{number}")
-        stack.begins(BRIDGE, f"b{number}", f"Root=1-{number}")
-    for number in ("2", "1"):
-        stack.begins(ORDERS, f"o{number}", f"Root=1-{number}", payload=number.encode(), tenant=number)
-    for entry in stack.entries:
-        assert [one.payload for one in content(entry).invocations][1:] == [entry.id[1:].encode()]
-
-
-def test_invocation_that_could_belong_to_two_requests_is_an_entry_of_its_own(stack: Stack) -> None:
-    """Trap G2: a client may choose the trace id, so that another tenant's payload would be in its entry."""
-    for number in ("1", "2"):
-        stack.receives(id_=f"r{number}")
-        stack.capture.invoking(f"r{number}", "bridge", f"{ROOT};Parent=b;Sampled=0")
-        stack.begins(BRIDGE, f"b{number}")
-    stack.begins(ORDERS, "i1", tenant="blue")
-    assert [[one.request_id for one in content(entry).invocations] for entry in stack.entries] == [
-        ["b1"],
-        ["b2"],
-        ["i1"],
-    ]
-    assert (stack.entries[2].way, stack.entries[2].tenant) == ("invoke", "blue")
-
-
-def test_requests_with_one_root_are_kept_apart_by_their_parents(stack: Stack) -> None:
-    for number in ("1", "2"):
-        stack.receives(id_=f"r{number}")
-        stack.capture.invoking(f"r{number}", "bridge", f"{ROOT};Parent={number}")
-    stack.capture.invocation_began(BRIDGE, InvokeRequest("bridge", b"", trace_id=f"{ROOT};Parent=2"))
-    request = InvokeRequest("orders", b"2", trace_id=f"{ROOT};Parent=2")
-    stack.capture.invocation_began(ORDERS, request)
-    assert [len(content(entry).invocations) for entry in stack.entries] == [0, 2]
 
 
 def test_invocations_of_an_entry_are_bounded(stack: Stack) -> None:
@@ -430,11 +288,6 @@ def test_asynchronous_backend_is_in_the_request_and_an_entry_of_its_own(stack: S
 # ---- records --------------------------------------------------------------------------------------------------------
 
 
-def batch(*ids: str, traces: tuple[str, ...] = (ROOT,), request_id: str = "b1") -> Batch:
-    messages = (Delivered(id_, "g", 2, json.dumps({"messageId": id_}).encode(), "AROAX") for id_ in ids)
-    return Batch("orders.fifo", "bridge", request_id, tuple(messages), traces, 30, ("dead", 3))
-
-
 def test_each_record_of_a_batch_is_an_entry_with_its_own_outcome(stack: Stack) -> None:
     stack.capture.delivering(one := batch("m1", "m2", "m3"))
     outer = stack.begins(BRIDGE, "b1", payload=b'{"Records": []}')
@@ -461,80 +314,6 @@ def test_each_record_of_a_batch_is_an_entry_with_its_own_outcome(stack: Stack) -
     assert all(entry.configuration is stack.configuration for entry in stack.entries)
 
 
-def test_what_a_backend_invokes_for_one_record_is_not_in_another(stack: Stack) -> None:
-    """Trap G2: the entry of a record that no tenant owns showed the tenant of another record of its batch."""
-    stack.capture.delivering(one := batch("m1", "m2"))
-    outer = stack.begins(BRIDGE, "b1")
-    inner = stack.begins(ORDERS, "i1", payload=b'{"Records":[{"messageId":"m1"}]}', tenant="blue")
-    audit = stack.begins(replace(ORDERS, name="audit"), "i2", tenant="blue")
-    for request in (audit, inner):
-        stack.capture.invocation_ended(request, DONE)
-    refused = {"id": "m2", "status": "quarantined", "reason": "claim_missing", "tenant": None}
-    stack.prints("bridge#1", RECORD, RECORD | refused)
-    stack.capture.invocation_ended(outer, replace(DONE, environment="bridge#1"))
-    stack.capture.delivered(Delivery(one, 20.0))
-    first, second, third = stack.entries
-    assert [(one.tenant, one.function) for one in (first, second)] == [("blue", "orders"), (None, "bridge")]
-    assert [[one.request_id for one in content(entry).invocations] for entry in stack.entries] == [
-        *(["b1", "i1"], ["b1"], ["i2"]),
-    ]
-    assert (third.way, third.tenant) == ("invoke", "blue")
-
-
-def test_line_of_the_bridge_counts_more_than_any_invocation(stack: Stack) -> None:
-    """Trap G2: what a bridge has decided for a record cannot be another function's word."""
-    stack.capture.delivering(one := batch("m1", "m2"))
-    outer = stack.begins(BRIDGE, "b1")
-    stack.begins(ORDERS, "i1", payload=b'{"Records":[{"messageId":"m1"}]}', tenant="blue")
-    forged = stack.begins(ORDERS, "i2", payload=b'{"Records":[{"messageId":"m2"}]}', tenant="blue")
-    stack.capture.invocation_ended(forged, DONE)
-    refused = {"id": "m2", "status": "quarantined", "reason": "claim_missing", "tenant": None}
-    stack.prints("bridge#1", RECORD | refused)
-    stack.capture.invocation_ended(outer, replace(DONE, environment="bridge#1"))
-    stack.capture.delivered(Delivery(one, 20.0))
-    assert (stack.entries[1].tenant, stack.entries[1].function) == (None, "bridge")
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [
-        b'{"note": {"messageId": "m2"}}',
-        b'{"x": [{"messageId": "m2"}]}',
-        b'{"Records":[{"messageId":"m1"}]}',
-        b'{"Records":[{"messageId":"m9"}]}',
-    ],
-)
-def test_invocation_that_names_a_record_is_not_the_bridges(stack: Stack, payload: bytes) -> None:
-    """Trap G2: a function behind the bridge chooses its payload. m1 has its invocation already."""
-    stack.capture.delivering(batch("m1", "m2"))
-    stack.begins(BRIDGE, "b1")
-    stack.begins(ORDERS, "i1", payload=b'{"Records":[{"messageId":"m1"}]}', tenant="blue")
-    stack.begins(ORDERS, "i2", payload=payload, tenant="green")
-    assert [[one.request_id for one in content(entry).invocations] for entry in stack.entries] == [
-        *(["b1", "i1"], ["b1"], ["i2"]),
-    ]
-
-
-def test_invocation_that_the_bridge_repeats_belongs_to_its_record(stack: Stack) -> None:
-    stack.capture.delivering(batch("m1", "m2"))
-    stack.begins(BRIDGE, "b1")
-    payload = b'{"Records":[{"messageId":"m1"}]}'
-    stack.capture.invocation_refused(stack.begins(ORDERS, "i1", payload=payload), THROTTLED)
-    stack.begins(ORDERS, "i2", payload=payload)
-    assert [one.request_id for one in content(stack.entries[0]).invocations] == ["b1", "i1", "i2"]
-
-
-def test_trace_that_a_sender_has_chosen_attributes_nothing(stack: Stack) -> None:
-    """Trap G2: a sender of a message could otherwise draw another request's invocations into its own entry."""
-    stack.capture.delivering(batch("m1", traces=("Root=1-own", ROOT)))
-    stack.begins(BRIDGE, "b1", "Root=1-own")
-    stack.begins(ORDERS, "i1", ROOT, tenant="green")
-    stack.begins(ORDERS, "i2", "Root=1-own", tenant="blue")
-    assert [[one.request_id for one in content(entry).invocations] for entry in stack.entries] == [
-        *(["b1", "i2"], ["i1"]),
-    ]
-
-
 def test_records_of_a_function_without_a_bridge_are_entries_too(stack: Stack) -> None:
     stack.capture.delivering(one := replace(batch("m1", "m2"), function="orders"))
     request = stack.begins(ORDERS, "b1")
@@ -552,21 +331,6 @@ def test_batch_that_lambda_throttles_has_one_invocation(stack: Stack) -> None:
     stack.capture.delivered(Delivery(one, 20.0))
     (invoked,) = content(stack.entries[0]).invocations
     assert (invoked.error, invoked.answer) == (None, DONE.payload)
-
-
-def test_records_of_two_batches_with_the_trace_of_one_sender_are_kept_apart(stack: Stack) -> None:
-    """Trap G2: the sender's trace is in both, and in its own request, which runs still."""
-    stack.receives()
-    stack.capture.invoking("r1", "sender", ROOT)
-    stack.begins(replace(ORDERS, name="sender"), "s1")
-    for number in ("1", "2"):
-        stack.capture.delivering(batch(f"m{number}", request_id=f"b{number}"))
-        stack.begins(BRIDGE, f"b{number}", f"Root=1-{number}")
-    for number in ("2", "1"):
-        stack.begins(ORDERS, f"i{number}", payload=b'{"Records":[{"messageId":"m%s"}]}' % number.encode())
-    request, *records = stack.entries
-    assert [one.request_id for one in content(request).invocations] == ["s1"]
-    assert [[one.request_id for one in content(entry).invocations] for entry in records] == [["b1", "i1"], ["b2", "i2"]]
 
 
 STREAM: Final = StreamBatch(
@@ -691,5 +455,4 @@ def test_capture_keeps_nothing_of_what_has_ended(stack: Stack) -> None:
     stack.capture.delivered(Delivery(one, 20.0))
     stack.capture.event_lost(EVENT, "no rule takes it")
     stack.capture.invocation_ended(stack.begins(ORDERS, "i7", "Root=1-x"), InvocationResult(b"1"))
-    tables = {name: value for name, value in vars(stack.capture).items() if isinstance(value, dict)}
-    assert {name for name, value in tables.items() if value} == {"_loaded"}
+    assert stack.capture.open == 0

@@ -118,6 +118,16 @@ def test_identity_of_a_refused_signature_is_the_key_that_it_names() -> None:
     assert unsigned["identity"] is None
 
 
+def test_key_of_a_refused_signature_and_label_of_an_environment_are_masked() -> None:
+    """Trap G2: a caller may sign with a key of its own account, and a function may ask for any tenant."""
+    header = "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20261130/us-east-1/s3/aws4_request, Signature=0f"
+    invoked = Invoked("orders", "i1", b"{}", 1000.0, environment=f"orders/{TOKEN}#1")
+    content = Content(HttpIn(HttpRequest("GET", "/", [("authorization", header)])), invocations=[invoked])
+    shown = str(detail(entry(content), lambda _: None))
+    assert "AKIAIOSFODNN7EXAMPLE" not in shown
+    assert TOKEN not in shown
+
+
 def test_metric_lines_are_left_out() -> None:
     lines = ['{"_aws": {"CloudWatchMetrics": []}}', '{"a": "CloudWatchMetrics"}', "a line"]
     content = Content(invocations=[Invoked("orders", "i1", b"{}", 1000.0, log=lines)])

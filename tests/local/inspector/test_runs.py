@@ -18,7 +18,7 @@ from lattice_bridge.local.aws.sqs.queue import Queue
 from lattice_bridge.local.aws.stream import Stream
 from lattice_bridge.local.environments.environment import Environment
 from lattice_bridge.local.inspector import runs
-from lattice_bridge.local.inspector.log_tails import LOG_LINES, LogTails
+from lattice_bridge.local.inspector.logs import LAST_LINES, Logs
 from lattice_bridge.local.inspector.runs import _OF_NO_QUEUE, QueueView
 from lattice_bridge.local.plan.model import Function
 from lattice_bridge.local.web.admission import Refused
@@ -51,13 +51,23 @@ class Running:
     label: str = "orders/blue#1"
 
 
-def shown(running: Running, tails: LogTails) -> dict[str, Any]:
-    (found,) = runs.environments([running], tails, running.label, 17.0)  # type: ignore[list-item] # see Running
+def shown(running: Running, logs: Logs) -> dict[str, Any]:
+    (found,) = runs.environments([running], logs, running.label, 17.0)  # type: ignore[list-item] # see Running
     return found
 
 
+def test_tenant_of_an_environment_is_masked_and_its_log_is_found_by_what_is_shown() -> None:
+    """Trap G2: a function may ask for any tenant, also for a token."""
+    running, logs = Running(tenant=SECRET, label=f"orders/{SECRET}#1"), Logs(lambda: 20.0)
+    logs.add(running.label, "a line")
+    (found,) = runs.environments([running], logs, "", 17.0)  # type: ignore[list-item] # see Running
+    assert SECRET not in str(found)
+    label = f"orders/{found['tenant']}#1"
+    assert runs.environments([running], logs, label, 17.0)[0]["log"] == ["a line"]  # type: ignore[list-item] # same
+
+
 def test_environment_has_its_age_memory_and_invocations() -> None:
-    found = shown(Running(), LogTails())
+    found = shown(Running(), Logs())
     memory = found.pop("memory")
     assert memory > 2**20
     assert found == {
@@ -70,8 +80,8 @@ def test_environment_has_its_age_memory_and_invocations() -> None:
         "invocations": 3,
         "log": [],
     }
-    assert shown(Running(state="busy", pid=None), LogTails())["idle"] is None
-    assert shown(Running(pid=2**22 + 1), LogTails())["memory"] is None
+    assert shown(Running(state="busy", pid=None), Logs())["idle"] is None
+    assert shown(Running(pid=2**22 + 1), Logs())["memory"] is None
 
 
 def test_environment_tells_what_it_does() -> None:
@@ -92,32 +102,32 @@ def test_environment_tells_what_it_does() -> None:
 def test_log_has_the_last_lines_of_this_environment_only() -> None:
     """An environment that is started later may have the label of one that has ended: of another invocation."""
     clock = iter(range(100)).__next__
-    tails = LogTails(lambda: float(clock()))
+    logs = Logs(lambda: float(clock()))
     for number in range(70):
-        tails.function_output("orders/blue#1", f"line {number}")
-    tails.function_output("orders/green#1", "another tenant's")
-    assert shown(Running(began=0), tails)["log"] == [f"line {number}" for number in range(20, 70)]
-    assert len(shown(Running(began=0), tails)["log"]) == LOG_LINES
-    assert shown(Running(began=68), tails)["log"] == ["line 68", "line 69"]
+        logs.add("orders/blue#1", f"line {number}")
+    logs.add("orders/green#1", "another tenant's")
+    assert shown(Running(began=0), logs)["log"] == [f"line {number}" for number in range(20, 70)]
+    assert len(shown(Running(began=0), logs)["log"]) == LAST_LINES
+    assert shown(Running(began=68), logs)["log"] == ["line 68", "line 69"]
 
 
 def test_only_the_log_that_is_open_is_shown() -> None:
     """The page asks every second: to mask the lines of 64 environments would keep the stack waiting."""
-    tails = LogTails(lambda: 20.0)
+    logs = Logs(lambda: 20.0)
     for label in ("orders/blue#1", "orders/green#1"):
-        tails.function_output(label, f"a line of {label}")
+        logs.add(label, f"a line of {label}")
     found: Any = [Running(), Running(tenant="green", label="orders/green#1")]
-    assert [one["log"] for one in runs.environments(found, tails, "", 17.0)] == [[], []]
-    of_green = runs.environments(found, tails, "orders/green#1", 17.0)
+    assert [one["log"] for one in runs.environments(found, logs, "", 17.0)] == [[], []]
+    of_green = runs.environments(found, logs, "orders/green#1", 17.0)
     assert [one["log"] for one in of_green] == [[], ["a line of orders/green#1"]]
 
 
 def test_log_lines_are_short_and_without_credentials() -> None:
     """Trap G2."""
-    tails = LogTails(lambda: 20.0)
-    tails.function_output("orders/blue#1", f"Authorization: Bearer {SECRET}")
-    tails.function_output("orders/blue#1", "a" * 100_000)
-    first, second = shown(Running(), tails)["log"]
+    logs = Logs(lambda: 20.0)
+    logs.add("orders/blue#1", f"Authorization: Bearer {SECRET}")
+    logs.add("orders/blue#1", "a" * 100_000)
+    first, second = shown(Running(), logs)["log"]
     assert SECRET not in first
     assert len(second) == 1000
 

@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -88,7 +89,7 @@ class Recorder:
             if self._requests_left < 0:
                 return
             about = f"{request.method} {request.target.partition('?')[0]}"
-            files = _line(event), _line({"about": about, "recorded": _now(), **_outcome(result)})
+            files = _line(event), expected(about, time.time(), result)
             self._bytes_left -= sum(map(len, files))
             self._requests_left -= 1
             if self._requests_left < 0 or self._bytes_left < 0:
@@ -139,8 +140,16 @@ def _line(value: object) -> bytes:
     return json.dumps(value).encode() + b"\n"
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def expected(about: str, at: float, result: InvocationResult | None) -> bytes:
+    """The content of NAME.expected.json.
+
+    Args:
+        about: the method and the path of the request.
+        at: seconds since the epoch.
+        result: of the function; None if it has not answered.
+    """
+    recorded = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    return _line({"about": about, "recorded": recorded, **({} if result is None else _outcome(result))})
 
 
 # ---- without credentials --------------------------------------------------------------------------------------------
