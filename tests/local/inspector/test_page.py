@@ -528,18 +528,40 @@ def test_narrow_window_shows_the_list_or_the_entry(shared: Page) -> None:
     expect(row(shared, 20)).to_be_visible()
 
 
+def test_row_of_an_entry_that_opens_stays_in_sight(shared: Page) -> None:
+    """The rows beside an open entry are higher."""
+    row(shared, 4).scroll_into_view_if_needed()
+    before = row(shared, 4).bounding_box()
+    row(shared, 4).click()
+    expect(shared.locator("#entry-title")).to_be_visible()
+    expect(row(shared, 4)).to_be_in_viewport(ratio=1)
+    after = row(shared, 4).bounding_box()
+    assert before is not None
+    assert after is not None
+    assert after["height"] > before["height"]
+
+
+def test_entry_in_the_address_is_in_sight_after_a_reload(shared: Page) -> None:
+    shared.evaluate("location.hash = 'n=1'")
+    shared.reload()
+    expect(shared.locator("#detail .under")).to_contain_text("#1 ·")
+    expect(row(shared, 1)).to_be_in_viewport(ratio=1)
+
+
 @pytest.mark.parametrize("size", [(1280, 800), (1920, 1080)])
 def test_reason_is_not_cut_beside_an_open_entry(shared: Page, size: tuple[int, int]) -> None:
-    """The path gives way to it. Its whole text, and that of a long path, is in the entry and at the pointer."""
+    """The whole text of a path that is cut is in the entry, and in the hint at the pointer."""
     shared.set_viewport_size({"width": size[0], "height": size[1]})
     shared.evaluate("location.hash = 'n=4'")
     expect(shared.locator("#detail .cause")).to_contain_text("tenant_not_allowed – rule blue-api does not allow")
     for n in (4, 11):
-        row(shared, n).scroll_into_view_if_needed()
+        shared.evaluate("(n) => { location.hash = `n=${n}`; }", n)
+        expect(row(shared, n)).to_be_in_viewport()
         reason = row(shared, n).locator(".reason")
         assert reason.evaluate("(reason) => reason.scrollWidth <= reason.clientWidth")
         path = row(shared, n).locator(".text").bounding_box()
         assert path is not None
         assert path["width"] > 150
+    shared.locator("#timeline").evaluate("(box) => { box.scrollTop = 0; }")
     row(shared, 18).hover()
     expect(row(shared, 18)).to_have_attribute("title", re.compile(r"^GET /very-long/(very-long/)+.*\ntenant blue\n"))

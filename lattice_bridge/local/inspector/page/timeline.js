@@ -24,6 +24,7 @@ export class TimelineView {
     this.drawn = new Map();
     this.anchor = null;
     this.seen = 0;
+    this.rowHeight = this.height = 0;
     this.scheduled = 0;
     box.addEventListener("scroll", () => this.scrolled(), { passive: true });
     // Pointerdown, not click: with 200 new rows a second, another row is under the pointer when the button goes up.
@@ -75,11 +76,16 @@ export class TimelineView {
   measure() {
     const size = parseFloat(getComputedStyle(this.box).getPropertyValue("--row-rem"));
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const before = this.height && this.rowHeight; // while the list is empty, its box is hidden
     this.rowHeight = Math.round(size * rem);
     this.box.style.setProperty("--row-height", `${this.rowHeight}px`);
     this.box.parentElement.style.setProperty("--gutter", `${this.box.offsetWidth - this.box.clientWidth}px`);
     this.height = this.box.clientHeight;
     this.schedule();
+    if (before !== this.rowHeight && this.selected !== null) {
+      this.draw(); // an entry that opens makes rows higher, and may move its own out of sight
+      this.reveal(this.selected);
+    }
   }
 
   toTop() {
