@@ -46,8 +46,9 @@ def row(page: Page, n: int) -> Locator:
     return page.locator(f"#entry-{n}")
 
 
-def chosen(page: Page) -> str:
-    return page.locator("[role=option][aria-selected=true]").get_attribute("data-n") or ""
+def expect_chosen(page: Page, n: int) -> None:
+    """Waits: a row is drawn in the frame after a key."""
+    expect(page.locator("[role=option][aria-selected=true]")).to_have_attribute("data-n", str(n))
 
 
 # ---- the files -------------------------------------------------------------------------------------------------------
@@ -184,15 +185,15 @@ def test_keys_move_open_and_close(page: Page) -> None:
     expect(row(page, 20)).to_be_visible()
     page.keyboard.press("j")
     page.keyboard.press("j")
-    assert chosen(page) == "19"
+    expect_chosen(page, 19)
     expect(page.get_by_role("heading", name="PUT /upload")).to_be_visible()
     page.keyboard.press("k")
     expect(page.get_by_role("heading", name="POST /reports/yearly")).to_be_visible()
     page.keyboard.press("End")
-    assert chosen(page) == "1"
+    expect_chosen(page, 1)
     page.get_by_role("listbox").focus()
     page.keyboard.press("ArrowUp")
-    assert page.get_by_role("listbox").get_attribute("aria-activedescendant") == "entry-2"
+    expect(page.get_by_role("listbox")).to_have_attribute("aria-activedescendant", "entry-2")
     expect(page.locator("#entry-title")).to_have_text("GET /orders")
     page.keyboard.press("Enter")
     expect(page.locator("#entry-title")).to_be_focused()
