@@ -40,7 +40,7 @@ PAINT: Final = "performance.getEntriesByName('first-contentful-paint')[0].startT
 @click.option("--rate", default=200, show_default=True, help="New entries a second.")
 def main(seconds: int, rate: int) -> None:
     """Measure the page in a browser."""
-    with Sample(pace=TICK) as sample, chromium() as window, window.opened(sample.url) as page:
+    with Sample(pace=TICK) as sample, chromium() as browser, browser.window().opened(sample.url) as page:
         paints = []
         for _ in range(5):
             page.get_by_role("heading", name="Nothing came in yet").wait_for()

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Final, Literal
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Dialog, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog, Page, expect, sync_playwright
 
 PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome", "chrome")
 OPTIONS: Final = (
@@ -34,7 +34,7 @@ def program() -> str | None:
 
 
 class Window:
-    """One window for all tests of a file: a new one takes a process of its own, and most of a test's time."""
+    """A tab of the browser. A new one takes a process of its own, and longer than most tests."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
@@ -55,6 +55,16 @@ class Window:
         dialog.dismiss()
 
     @contextmanager
+    def checked(self, expects: str | None = None) -> Iterator[Page]:
+        """The open page. Fails if it reports an error, except those that begin with `expects`."""
+        assert self._errors == [], "the page before has reported an error"
+        yield self._page
+        self._page.evaluate("0")  # what the page has reported before is here now
+        errors = [error for error in self._errors if expects is None or not error.startswith(expects)]
+        self._errors.clear()
+        assert errors == []
+
+    @contextmanager
     def opened(
         self,
         url: str,
@@ -71,26 +81,33 @@ class Window:
             scheme: the colours that the user prefers.
             size: of the window.
         """
-        assert self._errors == [], "the page before has reported an error"
-        self._page.set_viewport_size({"width": size[0], "height": size[1]})
-        self._page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        self._page.goto(url)
-        yield self._page
-        self._page.goto("about:blank")  # ends the page's requests
-        errors = [error for error in self._errors if expects is None or not error.startswith(expects)]
-        self._errors.clear()
-        assert errors == []
+        with self.checked(expects) as page:
+            page.set_viewport_size({"width": size[0], "height": size[1]})
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            page.goto(url)
+            yield page
+            page.goto("about:blank")  # ends the page's requests
+
+
+class Browser:
+    """A running browser, with a context whose pages may use the clipboard."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self._context = context
+
+    def window(self) -> Window:
+        return Window(self._context.new_page())
 
 
 @contextmanager
-def chromium() -> Iterator[Window]:
-    """A window of a browser, or a skipped test."""
+def chromium() -> Iterator[Browser]:
+    """A browser, or a skipped test."""
     found = program()
     if found is None:
         pytest.skip("no browser: tests of the inspector's page need chromium or google-chrome on the PATH")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=list(OPTIONS))
         try:
-            yield Window(browser.new_context(permissions=["clipboard-read", "clipboard-write"]).new_page())
+            yield Browser(browser.new_context(permissions=["clipboard-read", "clipboard-write"]))
         finally:
             browser.close()

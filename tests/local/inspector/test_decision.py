@@ -19,25 +19,12 @@ from lattice_bridge.testing import kinesis_event, kinesis_record, sqs_event, sqs
 from lattice_bridge.testing.corpus import all_events
 from tests.support.builders import ACCOUNT, MAP, VPC, role, v2
 from tests.support.commands import read
+from tests.support.inspected_map import BACKEND, CONDITION, USERS, configured
 from tests.support.queue_maps import ORDERS, QUEUES, SHOP
 from tests.support.stream_maps import CLICKS, STREAMS
-from tests.support.token_builder import ISSUER, NOW, jwk, key_set, token
+from tests.support.token_builder import NOW, token
 
-BACKEND = '[[backend]]\nfunction = "orders"\n'
-CONDITION = f'[[rule]]\nid = "job"\nrole = "arn:aws:iam::{ACCOUNT}:role/job"\nvpc = "{VPC}"\ntenant = "blue"\n'
 RULE = f'[tenants]\nblue = {{}}\n[[rule]]\nid = "clicks"\nsource = "{CLICKS}"\ntenant = "blue"\n'
-USERS = (
-    f'[jwt.corp]\nissuer = "{ISSUER}"\naudience = ["orders"]\nalgorithms = ["ES256"]\njwks_file = "keys.json"\n'
-    '[[rule]]\nid = "users"\njwt = "corp"\ntenant_from = "claim"\nclaim = ["tenant"]\n'
-)
-
-
-def configured(folder: Path, text: str) -> BridgeConfiguration:
-    (folder / "bridge.toml").write_text(text, encoding="utf-8")
-    (folder / "keys.json").write_bytes(key_set(jwk()))
-    found = read_configuration(Function("Bridge", "arn", BRIDGE_HANDLER, folder, {}))
-    assert found.settings is not None, found.faults
-    return found
 
 
 def decided(

@@ -10,32 +10,18 @@ from typing import Any
 
 import pytest
 
-from lattice_bridge.local.bridge.configuration import BridgeConfiguration, read_configuration
+from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.front.exchange.http_message import HttpRequest
 from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn, RecordIn
 from lattice_bridge.local.inspector.map_test import table_of, toml
-from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Function
 from lattice_bridge.local.web.admission import Refused
 from lattice_bridge.testing import kinesis_record, sqs_record
 from lattice_bridge.testing.corpus import all_events
 from tests.support.builders import ACCOUNT, MAP, OPEN, VPC, role, v2
 from tests.support.commands import read
+from tests.support.inspected_map import BACKEND, CONDITION, USERS, configured
 from tests.support.queue_maps import BUS, EVENTS, ORDERS, QUEUES, SHOP, STREAM
-from tests.support.token_builder import ISSUER, NOW, jwk, key_set, token
-
-BACKEND = '[[backend]]\nfunction = "orders"\n'
-USERS = (
-    f'[jwt.corp]\nissuer = "{ISSUER}"\naudience = ["orders"]\nalgorithms = ["ES256"]\njwks_file = "keys.json"\n'
-    '[[rule]]\nid = "users"\njwt = "corp"\ntenant_from = "claim"\nclaim = ["tenant"]\n'
-)
-
-
-def configured(folder: Path, text: str) -> BridgeConfiguration:
-    (folder / "bridge.toml").write_text(text, encoding="utf-8")
-    (folder / "keys.json").write_bytes(key_set(jwk()))
-    found = read_configuration(Function("Bridge", "arn", BRIDGE_HANDLER, folder, {}))
-    assert found.settings is not None, found.faults
-    return found
+from tests.support.token_builder import NOW, token
 
 
 def requested(event: object, configuration: BridgeConfiguration | None, **fields: Any) -> tuple[Entry, Content]:
@@ -88,8 +74,7 @@ def test_table_has_the_evidence_and_the_decision(tmp_path: Path) -> None:
 
 def test_place_of_a_request_is_in_its_table_if_a_rule_reads_it(tmp_path: Path) -> None:
     """Those of the local stack mean nothing on AWS."""
-    condition = f'[[rule]]\nid = "job"\nrole = "arn:aws:iam::{ACCOUNT}:role/job"\nvpc = "{VPC}"\ntenant = "blue"\n'
-    configuration = configured(tmp_path, BACKEND + MAP + condition)
+    configuration = configured(tmp_path, BACKEND + MAP + CONDITION)
     text = table_of(*requested(v2(role("job")), configuration))
     assert read_table(text) == {"principal": role("job"), "vpc": VPC, "expect": "blue"}
     passes(configuration, text)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
-from typing import Literal
+from pathlib import Path
+from typing import Final, Literal
 from urllib.request import Request, urlopen
 
 import pytest
@@ -14,7 +17,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from lattice_bridge.local.inspector.server import MAX_STREAMS
 from tests.support import inspector_data as data
-from tests.support.browser import REFUSED_LOAD, Window, chromium
+from tests.support.browser import REFUSED_LOAD, Window
 from tests.support.builders import role, v2
 from tests.support.inspector_sample import EXAMPLE, PAGE, TOKEN, Sample
 
@@ -22,32 +25,30 @@ TABS = ("Came in", "Event", "Decision", "Payload", "Answer", "Reply")
 SEVERAL = (1, 4, 7, 9, 11, 13, 14, 15, 19, 20)
 """Allowed, refused, failed, refused by the front, a record, without its content, empty, an invoke, 6 MB, running."""
 MAX_WEIGHT = 150_000
-
-
-@pytest.fixture(scope="module")
-def window() -> Iterator[Window]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def sample() -> Iterator[Sample]:
-    with Sample(data.entries()) as running:
-        yield running
-
-
-@pytest.fixture
-def page(window: Window, sample: Sample) -> Iterator[Page]:
-    with window.opened(sample.url) as found:
-        yield found
+FILTERED: Final = [
+    ("Text", "orders/17", [5]),
+    ("Text", "support POST", [3]),
+    ("Text", "KeyError", []),
+    ("Tenant", "green", [14, 8, 3]),
+    ("Tenant", "no tenant", [11, 9, 6, 5, 4]),
+    ("Outcome", "refused", [16, 9, 6, 5, 4]),
+    ("Outcome", "failed", [7]),
+    ("Outcome", "quarantined", [11]),
+    ("Outcome", "running", [20]),
+    ("Source", "queue orders", [11, 10]),
+    ("Source", "bus shop", [14]),
+    ("Source", "invoke", [15]),
+]
+"""Filter, its value, and the entries that it shows, the newest first."""
 
 
 def row(page: Page, n: int) -> Locator:
     return page.locator(f"#entry-{n}")
 
 
-def chosen(page: Page) -> str:
-    return page.locator("[role=option][aria-selected=true]").get_attribute("data-n") or ""
+def expect_chosen(page: Page, n: int) -> None:
+    """Waits: a row is drawn in the frame after a key."""
+    expect(page.locator("[role=option][aria-selected=true]")).to_have_attribute("data-n", str(n))
 
 
 # ---- the files -------------------------------------------------------------------------------------------------------
@@ -119,40 +120,137 @@ def test_ninth_page_shows_why_it_has_no_stream(window: Window, sample: Sample) -
             expect(page.locator("#state-text")).to_have_text("stream: 8 pages are open. Fix: close one")
 
 
+def test_page_of_another_origin_neither_reads_nor_replays(window: Window, common: Sample, tmp_path: Path) -> None:
+    """Trap G2: not even with the token, nor without CORS, nor by a form."""
+    (tmp_path / "index.html").write_text("<!doctype html><title>foreign</title><link rel=icon href='data:,'>")
+    handler = partial(_Quiet, directory=str(tmp_path))
+    common.stack.asked.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        with window.opened(f"http://127.0.0.1:{server.server_port}/", expects="") as page:
+            for url, options in FOREIGN:
+                assert page.evaluate(ASK, [f"{common.origin}{url}", options]) == "TypeError"
+            page.evaluate(FORM, f"{common.origin}/api/replay")
+            expect(page.frame_locator("iframe").locator("body")).to_have_count(1)
+            page.frames[-1].wait_for_load_state()
+        server.shutdown()
+    assert common.stack.asked == []
+
+
+ASK: Final = "([url, options]) => fetch(url, options).then((response) => response.type, (error) => error.name)"
+FORM: Final = """(url) => new Promise((done) => {
+  const frame = document.createElement("iframe");
+  frame.name = "answer";
+  document.body.append(frame);
+  const form = Object.assign(document.createElement("form"), { action: url, method: "post", target: "answer" });
+  form.enctype = "text/plain";
+  form.append(Object.assign(document.createElement("input"), { name: '{"n": 2, "x": "', value: '"}' }));
+  document.body.append(form);
+  frame.onload = done;
+  form.submit();
+})"""
+SIGNED_IN: Final = {"authorization": f"Bearer {TOKEN}"}
+REPLAYED: Final = {"method": "POST", "body": '{"n": 2}'}
+FOREIGN: Final[list[tuple[str, data.Document]]] = [
+    ("/api/state", {}),
+    ("/api/state", {"headers": SIGNED_IN}),
+    ("/api/entries/1", {"headers": SIGNED_IN}),
+    ("/api/replay", {**REPLAYED, "headers": SIGNED_IN}),
+    ("/api/replay", {**REPLAYED, "mode": "no-cors"}),
+    ("/api/replay", {**REPLAYED, "mode": "no-cors", "credentials": "include", "headers": SIGNED_IN}),
+]
+"""URL and options of `fetch`. Without CORS, a browser sends the request, and gives the page nothing of the response."""
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in http.server
+        pass
+
+
 # ---- the timeline ----------------------------------------------------------------------------------------------------
 
 
-def test_row_shows_outcome_way_path_reason_tenant_and_time(page: Page) -> None:
-    expect(row(page, 8)).to_have_text(
+def test_row_shows_outcome_way_path_reason_tenant_and_time(shared: Page) -> None:
+    expect(row(shared, 8)).to_have_text(
         re.compile(r"^200\d\d:\d\d:\d\d\.\d{3}Lattice shopGET↻ /ordersgreenrole support12 ms$")
     )
-    expect(row(page, 4)).to_contain_text("tenant_not_allowed")
-    expect(row(page, 1)).to_contain_text("cold 412 ms")
-    expect(row(page, 11)).to_contain_text("quarantined")
-    expect(row(page, 20)).to_contain_text("running")
-    expect(page.locator("[role=option]").first).to_have_id("entry-20")
+    expect(row(shared, 4)).to_contain_text("tenant_not_allowed")
+    expect(row(shared, 1)).to_contain_text("cold 412 ms")
+    expect(row(shared, 11)).to_contain_text("quarantined")
+    expect(row(shared, 20)).to_contain_text("running")
+    expect(shared.locator("[role=option]").first).to_have_id("entry-20")
 
 
 def test_keys_move_open_and_close(page: Page) -> None:
     expect(row(page, 20)).to_be_visible()
     page.keyboard.press("j")
     page.keyboard.press("j")
-    assert chosen(page) == "19"
+    expect_chosen(page, 19)
     expect(page.get_by_role("heading", name="PUT /upload")).to_be_visible()
     page.keyboard.press("k")
     expect(page.get_by_role("heading", name="POST /reports/yearly")).to_be_visible()
     page.keyboard.press("End")
-    assert chosen(page) == "1"
+    expect_chosen(page, 1)
     page.get_by_role("listbox").focus()
     page.keyboard.press("ArrowUp")
-    assert page.get_by_role("listbox").get_attribute("aria-activedescendant") == "entry-2"
+    expect(page.get_by_role("listbox")).to_have_attribute("aria-activedescendant", "entry-2")
     expect(page.locator("#entry-title")).to_have_text("GET /orders")
     page.keyboard.press("Enter")
     expect(page.locator("#entry-title")).to_be_focused()
     page.keyboard.press("Escape")
     expect(page.locator("#detail")).to_be_hidden()
-    page.keyboard.press("?")
-    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+
+
+def test_page_is_used_with_the_keyboard_alone(shared: Page) -> None:
+    """From the list to the entry, its tabs, the form, the width of the list, and the dialog and back."""
+    press = shared.keyboard.press
+    expect(row(shared, 20)).to_be_visible()
+    shared.get_by_role("listbox").focus()
+    for key in ("Home", "ArrowDown", "Enter"):
+        press(key)
+    expect(shared.locator("#entry-title")).to_be_focused()
+    shared.get_by_role("tab", selected=True).focus()
+    press("Home")
+    for name in (*TABS[1:], TABS[0]):
+        press("ArrowRight")
+        expect(shared.get_by_role("tab", name=name)).to_be_focused()
+        expect(shared.get_by_role("tab", name=name)).to_have_attribute("aria-selected", "true")
+    press("Tab")
+    expect(shared.get_by_role("tabpanel")).to_be_focused()
+    shared.get_by_role("button", name="Edit and replay").focus()
+    press("Enter")
+    expect(shared.get_by_label("Method")).to_be_focused()
+    press("Escape")
+    expect(shared.get_by_role("tablist")).to_be_visible()
+    splitter = shared.get_by_role("separator", name="Width of the list")
+    splitter.focus()
+    press("ArrowLeft")
+    expect(splitter).to_have_attribute("aria-valuenow", "44")
+    press("ArrowRight")
+    press("?")
+    dialog = shared.get_by_role("dialog", name="Keys")
+    expect(dialog.get_by_role("button", name="Close")).to_be_focused()
+    press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(splitter).to_be_focused()
+    press("Escape")
+    expect(shared.get_by_role("listbox")).to_be_focused()
+    expect(shared.locator("#detail")).to_be_hidden()
+
+
+@pytest.mark.parametrize(("name", "value", "shown"), FILTERED)
+def test_each_filter_shows_what_it_names(shared: Page, name: str, value: str, shown: list[int]) -> None:
+    control = shared.get_by_label(name, exact=True)
+    expect(row(shared, 20)).to_be_visible()
+    if name == "Text":
+        control.fill(value)
+    else:
+        control.select_option(value)
+    expect(shared.locator("#count")).to_have_text(f"{len(shown)} of 20")
+    expect(shared.locator("[role=option]")).to_have_count(len(shown))
+    assert [
+        int(n or 0) for n in shared.locator("[role=option]").evaluate_all("(all) => all.map((one) => one.dataset.n)")
+    ] == shown
 
 
 def test_filters_combine_and_survive_a_reload(page: Page) -> None:
@@ -238,7 +336,7 @@ def test_scrolled_list_stays_where_it_is_read(window: Window) -> None:
         expect(row(page, 240)).to_be_in_viewport()
 
 
-def test_colour_of_each_tenant_has_enough_contrast(window: Window, sample: Sample) -> None:
+def test_colour_of_each_tenant_has_enough_contrast(shared: Page) -> None:
     """4.5:1 is what WCAG asks for."""
     measure = """() => import("./dom.js").then(({ tenantChip }) => {
       const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
@@ -260,17 +358,17 @@ def test_colour_of_each_tenant_has_enough_contrast(window: Window, sample: Sampl
     })"""
     schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
     for scheme in schemes:
-        with window.opened(sample.url, scheme=scheme) as page:
-            assert page.evaluate(measure) >= 4.5
-            page.evaluate("sessionStorage.clear()")
+        shared.emulate_media(color_scheme=scheme)
+        assert shared.evaluate(measure) >= 4.5
+    shared.locator("body > .tenant").evaluate_all("(chips) => chips.forEach((chip) => chip.remove())")
 
 
-def test_tenants_with_similar_names_have_different_colours(page: Page) -> None:
+def test_tenants_with_similar_names_have_different_colours(shared: Page) -> None:
     """A tenant's colour is that of its whole name: "blue-1" and "blue-2" may be the only ones."""
     hues = "import('./dom.js').then(({ hueOf }) => ['blue', 'blue-1', 'blue-2', 'BlueTenant', 'bluebird'].map(hueOf))"
-    found = page.evaluate(hues)
+    found = shared.evaluate(hues)
     assert len(set(found)) == 5
-    assert page.evaluate(hues) == found
+    assert shared.evaluate(hues) == found
     assert found[0] == 258  # the hue of blue
 
 
@@ -306,13 +404,6 @@ def test_name_of_no_tab_opens_the_first_one(shared: Page) -> None:
     shared.evaluate("location.hash = 'n=15&tab=constructor'")
     expect(shared.locator("#entry-title")).to_have_text("orders")
     expect(shared.get_by_role("tab", name="Came in")).to_have_attribute("aria-selected", "true")
-
-
-@pytest.fixture(scope="module")
-def shared(window: Window) -> Iterator[Page]:
-    """A page for tests that only read."""
-    with Sample(data.entries()) as running, window.opened(running.url) as page:
-        yield page
 
 
 def test_refused_request_shows_its_decision_from_evidence_to_near_misses(shared: Page) -> None:
@@ -354,6 +445,22 @@ def test_steps_are_bars_and_cold_starts_are_marked(shared: Page) -> None:
     assert all(outer["x"] <= inner["x"] for outer, inner in pairwise(boxes) if outer and inner)
     expect(shared.locator(".cold-bar")).to_have_count(1)
     expect(shared.locator(".steps small")).to_have_text("parse 0.3 ms · decide 0.4 ms")
+
+
+def test_large_body_is_shortened_and_binary_is_hex(shared: Page) -> None:
+    shared.evaluate("location.hash = 'n=19&tab=event'")
+    expect(shared.get_by_role("tabpanel")).to_contain_text(re.compile(r"JSON · 6\.0 MB · the first \S+ KB are shown"))
+    assert len(shared.content()) < 1_000_000
+    shared.evaluate("location.hash = 'n=19&tab=came'")
+    expect(shared.locator(".code.hex")).to_contain_text("00000010  10 11 12 13")
+
+
+def test_credentials_are_masked(shared: Page) -> None:
+    """Trap G2: the page has no more of them than their length."""
+    shared.evaluate("location.hash = 'n=3&tab=came'")
+    expect(shared.locator("dd.masked")).to_have_text("•••• 136 characters")
+    expect(shared.locator(".json .masked")).to_contain_text("••••")
+    assert str(data.BODY["password"]) not in shared.content()
 
 
 @pytest.mark.parametrize("n", [16, 17])
@@ -403,18 +510,59 @@ def test_dropped_entry_is_said_to_be_dropped(window: Window) -> None:
         expect(page.locator("#detail")).to_contain_text("This entry was dropped")
 
 
-@pytest.mark.parametrize("place", ["n=18&tab=came", "n=8&with=4", "view=runs"])
-def test_large_screen_has_no_overflow(window: Window, sample: Sample, place: str) -> None:
-    with window.opened(f"{sample.url}&{place}", size=(3840, 2160)) as page:
-        expect(page.locator(".panel, .grid").first).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+@pytest.mark.parametrize("size", [(3840, 2160), (360, 740)])
+@pytest.mark.parametrize("place", ["", "n=18&tab=came", "n=6&tab=decision", "n=8&with=4", "view=runs"])
+def test_window_of_any_size_has_no_overflow(shared: Page, place: str, size: tuple[int, int]) -> None:
+    shared.set_viewport_size({"width": size[0], "height": size[1]})
+    shared.evaluate("(place) => { location.hash = place; }", place)
+    expect(shared.locator(".panel, .grid, .row").locator("visible=true").first).to_be_visible()
+    assert shared.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_narrow_window_shows_the_list_or_the_entry(window: Window, sample: Sample) -> None:
-    with window.opened(sample.url, size=(360, 740)) as page:
-        row(page, 20).click()
-        expect(page.locator("#list")).to_be_hidden()
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        page.get_by_role("button", name="Close the entry").click()
-        expect(page.locator("#detail")).to_be_hidden()
-        expect(row(page, 20)).to_be_visible()
+def test_narrow_window_shows_the_list_or_the_entry(shared: Page) -> None:
+    shared.set_viewport_size({"width": 360, "height": 740})
+    row(shared, 20).click()
+    expect(shared.locator("#list")).to_be_hidden()
+    tabs = shared.get_by_role("tablist")
+    assert tabs.evaluate("(tabs) => tabs.scrollWidth <= tabs.clientWidth"), "each tab is in sight"
+    shared.get_by_role("button", name="Close the entry").click()
+    expect(row(shared, 20)).to_be_visible()
+
+
+def test_row_of_an_entry_that_opens_stays_in_sight(shared: Page) -> None:
+    """The rows beside an open entry are higher."""
+    row(shared, 4).scroll_into_view_if_needed()
+    before = row(shared, 4).bounding_box()
+    row(shared, 4).click()
+    expect(shared.locator("#entry-title")).to_be_visible()
+    expect(row(shared, 4)).to_be_in_viewport(ratio=1)
+    after = row(shared, 4).bounding_box()
+    assert before is not None
+    assert after is not None
+    assert after["height"] > before["height"]
+
+
+def test_entry_in_the_address_is_in_sight_after_a_reload(shared: Page) -> None:
+    shared.evaluate("location.hash = 'n=1'")
+    shared.reload()
+    expect(shared.locator("#detail .under")).to_contain_text("#1 ·")
+    expect(row(shared, 1)).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (1920, 1080)])
+def test_reason_is_not_cut_beside_an_open_entry(shared: Page, size: tuple[int, int]) -> None:
+    """The whole text of a path that is cut is in the entry, and in the hint at the pointer."""
+    shared.set_viewport_size({"width": size[0], "height": size[1]})
+    shared.evaluate("location.hash = 'n=4'")
+    expect(shared.locator("#detail .cause")).to_contain_text("tenant_not_allowed – rule blue-api does not allow")
+    for n in (4, 11):
+        shared.evaluate("(n) => { location.hash = `n=${n}`; }", n)
+        expect(row(shared, n)).to_be_in_viewport()
+        reason = row(shared, n).locator(".reason")
+        assert reason.evaluate("(reason) => reason.scrollWidth <= reason.clientWidth")
+        path = row(shared, n).locator(".text").bounding_box()
+        assert path is not None
+        assert path["width"] > 150
+    shared.locator("#timeline").evaluate("(box) => { box.scrollTop = 0; }")
+    row(shared, 18).hover()
+    expect(row(shared, 18)).to_have_attribute("title", re.compile(r"^GET /very-long/(very-long/)+.*\ntenant blue\n"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from lattice_bridge.local.inspector.entry import Content
 from tests.support import inspector_data as data
-from tests.support.browser import REFUSED_LOAD, Window, chromium
+from tests.support.browser import REFUSED_LOAD, Window
 from tests.support.inspector_sample import MOVED, Sample
 from tests.support.paths import ROOT
 from tests.support.written import WRITE
@@ -22,79 +21,61 @@ from tests.support.written import WRITE
 MAX_PICTURE = 200_000
 
 
-@pytest.fixture(scope="module")
-def window() -> Iterator[Window]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def sample() -> Iterator[Sample]:
-    with Sample(data.entries()) as running:
-        yield running
-
-
-@pytest.fixture
-def page(window: Window, sample: Sample) -> Iterator[Page]:
-    with window.opened(sample.url) as found:
-        yield found
-
-
 # ---- replay ----------------------------------------------------------------------------------------------------------
 
 
-def test_replay_as_is_sends_nothing_else_and_opens_the_comparison(page: Page, sample: Sample) -> None:
-    page.locator("#entry-2").click()
-    page.get_by_role("button", name="Replay", exact=True).click()
-    expect(page.get_by_role("group", name="Comparison")).to_contain_text("#2 original")
-    assert sample.asked("replay") == [{"n": 2}]
-    expect(page.locator("#entry-21")).to_contain_text("↻ /orders")
-    expect(page.locator(".compare tr.changed")).to_have_count(0)
+def test_replay_as_is_sends_nothing_else_and_opens_the_comparison(shared: Page, common: Sample) -> None:
+    fresh = len(common.timeline) + 1
+    shared.locator("#entry-2").click()
+    shared.get_by_role("button", name="Replay", exact=True).click()
+    expect(shared.get_by_role("group", name="Comparison")).to_contain_text("#2 original")
+    assert common.asked("replay") == [{"n": 2}]
+    expect(shared.locator(f"#entry-{fresh}")).to_contain_text("↻ /orders")
+    expect(shared.locator(".compare tr.changed")).to_have_count(0)
 
 
-def test_edited_replay_sends_only_what_changed(page: Page, sample: Sample) -> None:
+def test_edited_replay_sends_only_what_changed(shared: Page, common: Sample) -> None:
     """Trap G2: a masked header is sent as null. The browser never had its value."""
-    page.locator("#entry-4").click()
-    page.get_by_role("button", name="Edit and replay").click()
-    page.get_by_label("Tenant asked for").fill("blue")
-    page.get_by_label("Identity").select_option("LOCALSUPPORT")
-    page.get_by_label("Value of user-agent").fill("edited")
-    page.get_by_role("button", name="Send").click()
-    expect(page.get_by_role("group", name="Comparison")).to_contain_text("#21 replay")
-    (given,) = sample.asked("replay")
-    assert {name: given[name] for name in ("n", "tenant", "identity")} == {
-        "n": 4,
-        "tenant": "blue",
-        "identity": "LOCALSUPPORT",
-    }
-    assert given.keys() == {"n", "tenant", "identity", "headers"}
-    assert ["user-agent", "edited"] in given["headers"]
-    assert ["authorization", None] in given["headers"]
-    expect(page.locator(".compare tr.changed").filter(has_text="tenant").first).to_be_visible()
-    page.go_back()
-    expect(page.get_by_role("tablist")).to_be_visible()
+    fresh = len(common.timeline) + 1
+    shared.locator("#entry-4").click()
+    shared.get_by_role("button", name="Edit and replay").click()
+    changes = {"method": "PATCH", "target": "/orders?of=blue", "tenant": "blue", "identity": "LOCALSUPPORT"}
+    shared.get_by_label("Method").fill(changes["method"])
+    shared.get_by_label("Target").fill(changes["target"])
+    shared.get_by_label("Tenant asked for").fill(changes["tenant"])
+    shared.get_by_label("Identity").select_option(changes["identity"])
+    shared.get_by_label("Value of user-agent").fill("edited")
+    shared.get_by_role("button", name="Send").click()
+    expect(shared.get_by_role("group", name="Comparison")).to_contain_text(f"#{fresh} replay")
+    (given,) = common.asked("replay")
+    headers = dict(given.pop("headers"))
+    assert given == {"n": 4, **changes}
+    assert (headers["user-agent"], headers["authorization"]) == ("edited", None)
+    expect(shared.locator(".compare tr.changed").filter(has_text="tenant").first).to_be_visible()
+    shared.go_back()
+    expect(shared.get_by_role("tablist")).to_be_visible()
 
 
-def test_masked_body_is_sent_only_if_it_is_replaced(page: Page, sample: Sample) -> None:
-    page.locator("#entry-3").click()
-    page.get_by_role("button", name="Edit and replay").click()
-    expect(page.get_by_label("Body", exact=True)).not_to_be_editable()
-    page.get_by_label("Replace it: 1 value is masked").check()
-    page.get_by_label("Body", exact=True).fill("{}")
-    page.get_by_role("button", name="Send").click()
-    expect(page.get_by_role("group", name="Comparison")).to_be_visible()
-    assert sample.asked("replay") == [{"n": 3, "body": {"text": "{}"}}]
+def test_masked_body_is_sent_only_if_it_is_replaced(shared: Page, common: Sample) -> None:
+    shared.locator("#entry-3").click()
+    shared.get_by_role("button", name="Edit and replay").click()
+    expect(shared.get_by_label("Body", exact=True)).not_to_be_editable()
+    shared.get_by_label("Replace it: 1 value is masked").check()
+    shared.get_by_label("Body", exact=True).fill("{}")
+    shared.get_by_role("button", name="Send").click()
+    expect(shared.get_by_role("group", name="Comparison")).to_be_visible()
+    assert common.asked("replay") == [{"n": 3, "body": {"text": "{}"}}]
 
 
-def test_binary_body_is_edited_as_hex(page: Page, sample: Sample) -> None:
-    page.locator("#entry-19").click()
-    page.get_by_role("button", name="Edit and replay").click()
-    body = page.get_by_label("Body, as hex digits")
+def test_binary_body_is_edited_as_hex(shared: Page, common: Sample) -> None:
+    shared.locator("#entry-19").click()
+    shared.get_by_role("button", name="Edit and replay").click()
+    body = shared.get_by_label("Body, as hex digits")
     assert bytes.fromhex(body.input_value()) == bytes(range(256)) * 2
     body.fill("00 ff")
-    page.get_by_role("button", name="Send").click()
-    expect(page.get_by_role("group", name="Comparison")).to_be_visible()
-    assert sample.asked("replay") == [{"n": 19, "body": {"hex": "00ff"}}]
+    shared.get_by_role("button", name="Send").click()
+    expect(shared.get_by_role("group", name="Comparison")).to_be_visible()
+    assert common.asked("replay") == [{"n": 19, "body": {"hex": "00ff"}}]
 
 
 def test_record_is_put_again_with_another_content_and_attributes(page: Page, sample: Sample) -> None:
@@ -116,15 +97,15 @@ def test_record_is_put_again_with_another_content_and_attributes(page: Page, sam
     assert given == {"n": 10, "body": {"text": '{"order": 99}'}, "group": "first", "attributes": attributes}
 
 
-def test_payload_and_tenant_of_an_invoke_are_edited(page: Page, sample: Sample) -> None:
-    page.locator("#entry-15").click()
-    page.get_by_role("button", name="Edit and replay").click()
-    expect(page.get_by_label("Tenant asked for")).to_have_value("blue")
-    page.get_by_label("Tenant asked for").fill("green")
-    page.get_by_label("Payload", exact=True).fill("{}")
-    page.get_by_role("button", name="Send").click()
-    expect(page.get_by_role("group", name="Comparison")).to_be_visible()
-    assert sample.asked("replay") == [{"n": 15, "tenant": "green", "body": {"text": "{}"}}]
+def test_payload_and_tenant_of_an_invoke_are_edited(shared: Page, common: Sample) -> None:
+    shared.locator("#entry-15").click()
+    shared.get_by_role("button", name="Edit and replay").click()
+    expect(shared.get_by_label("Tenant asked for")).to_have_value("blue")
+    shared.get_by_label("Tenant asked for").fill("green")
+    shared.get_by_label("Payload", exact=True).fill("{}")
+    shared.get_by_role("button", name="Send").click()
+    expect(shared.get_by_role("group", name="Comparison")).to_be_visible()
+    assert common.asked("replay") == [{"n": 15, "tenant": "green", "body": {"text": "{}"}}]
 
 
 def test_refused_replay_shows_the_message_and_keeps_the_form(window: Window, sample: Sample) -> None:
@@ -141,14 +122,14 @@ def test_refused_replay_shows_the_message_and_keeps_the_form(window: Window, sam
         expect(page.get_by_role("tablist")).to_be_visible()
 
 
-def test_comparison_marks_what_differs(page: Page) -> None:
-    page.locator("#entry-8").click()
-    page.get_by_role("button", name="replay of #4: compare").click()
-    changed = page.locator(".compare tr.changed th").all_inner_texts()
+def test_comparison_marks_what_differs(shared: Page) -> None:
+    shared.locator("#entry-8").click()
+    shared.get_by_role("button", name="replay of #4: compare").click()
+    changed = shared.locator(".compare tr.changed th").all_inner_texts()
     assert changed == [
         f"≠ {name}" for name in ("outcome", "reason", "tenant", "caller", "owner", "decision", "status", "body")
     ]
-    expect(page.locator(".compare .only")).to_have_text(
+    expect(shared.locator(".compare .only")).to_have_text(
         ['"error": "tenant_not_allowed"', '"tenant": "green",', '"orders": []']
     )
 
@@ -156,12 +137,12 @@ def test_comparison_marks_what_differs(page: Page) -> None:
 # ---- copies ----------------------------------------------------------------------------------------------------------
 
 
-def test_copies_are_what_the_server_makes(page: Page) -> None:
-    page.locator("#entry-2").click()
+def test_copies_are_what_the_server_makes(shared: Page) -> None:
+    shared.locator("#entry-2").click()
     for name, wanted in (("curl", "curl "), ("event", '"version": "2.0"')):
-        page.get_by_role("button", name=f"Copy as {name}").click()
-        expect(page.get_by_role("button", name=f"Copy as {name}")).to_have_text("Copied")
-        assert wanted in page.evaluate("navigator.clipboard.readText()")
+        shared.get_by_role("button", name=f"Copy as {name}").click()
+        expect(shared.get_by_role("button", name=f"Copy as {name}")).to_have_text("Copied")
+        assert wanted in shared.evaluate("navigator.clipboard.readText()")
 
 
 def test_refused_action_shows_the_message(window: Window, sample: Sample) -> None:
@@ -174,10 +155,10 @@ def test_refused_action_shows_the_message(window: Window, sample: Sample) -> Non
             page.evaluate("document.querySelector('#problem').hidden = true")
 
 
-def test_fixture_is_saved_as_a_file(page: Page, tmp_path: Path) -> None:
-    page.locator("#entry-2").click()
-    with page.expect_download() as started:
-        page.get_by_role("button", name="Save as fixture").click()
+def test_fixture_is_saved_as_a_file(shared: Page, tmp_path: Path) -> None:
+    shared.locator("#entry-2").click()
+    with shared.expect_download() as started:
+        shared.get_by_role("button", name="Save as fixture").click()
     assert started.value.suggested_filename == "0002-get-orders.json"
     started.value.save_as(tmp_path / "saved")
     assert json.loads((tmp_path / "saved").read_text())["version"] == "2.0"
@@ -210,9 +191,9 @@ def test_map_that_does_not_load_is_told_from_a_refused_change(page: Page, sample
     expect(part).not_to_contain_text("The last change was refused")
 
 
-def test_map_shows_rules_tenants_and_the_faults_of_a_refused_change(page: Page) -> None:
-    page.evaluate("location.hash = 'view=runs'")
-    part = page.get_by_role("region", name="The active map")
+def test_map_shows_rules_tenants_and_the_faults_of_a_refused_change(shared: Page) -> None:
+    shared.evaluate("location.hash = 'view=runs'")
+    part = shared.get_by_role("region", name="The active map")
     expect(part).to_contain_text("The last change was refused")
     expect(part).to_contain_text("9f2c41d7e8b0")
     expect(part.locator("tbody tr").first).to_have_text(
@@ -224,23 +205,23 @@ def test_map_shows_rules_tenants_and_the_faults_of_a_refused_change(page: Page) 
     expect(part.locator("tbody .tenant")).to_have_text(["blue", "blue", "green"])
 
 
-def test_quarantine_shows_messages_with_reasons_and_can_be_redriven(page: Page, sample: Sample) -> None:
-    page.evaluate("location.hash = 'view=runs'")
-    page.get_by_role("button", name="Messages of orders-quarantine").click()
-    expect(page.locator(".message")).to_have_count(50)
-    page.get_by_role("button", name="Show more").click()
-    expect(page.locator(".message")).to_have_count(60)
-    assert sample.asked("messages") == [("orders-quarantine", 0), ("orders-quarantine", 150)]
-    expect(page.locator(".message").first).to_contain_text("tenant_not_allowed")
-    page.locator(".message summary").first.click()
-    expect(page.locator(".message").first).to_contain_text("detail<script>alert(1)</script>")
-    assert page.get_by_role("button", name="Redrive orders.fifo").count() == 0
-    page.get_by_role("button", name="Redrive orders-quarantine").click()
+def test_quarantine_shows_messages_with_reasons_and_can_be_redriven(shared: Page, common: Sample) -> None:
+    shared.evaluate("location.hash = 'view=runs'")
+    shared.get_by_role("button", name="Messages of orders-quarantine").click()
+    expect(shared.locator(".message")).to_have_count(50)
+    shared.get_by_role("button", name="Show more").click()
+    expect(shared.locator(".message")).to_have_count(60)
+    assert common.asked("messages") == [("orders-quarantine", 0), ("orders-quarantine", 150)]
+    expect(shared.locator(".message").first).to_contain_text("tenant_not_allowed")
+    shared.locator(".message summary").first.click()
+    expect(shared.locator(".message").first).to_contain_text("detail<script>alert(1)</script>")
+    assert shared.get_by_role("button", name="Redrive orders.fifo").count() == 0
+    shared.get_by_role("button", name="Redrive orders-quarantine").click()
     said = f"1 message of orders-quarantine is back in its source. 1 message stays: {MOVED['why']}"
-    expect(page.get_by_role("region", name="Queues")).to_contain_text(said)
-    expect(page.locator("#announcement")).to_have_text(said)
-    assert sample.asked("redrive") == ["orders-quarantine"]
-    expect(page.get_by_role("region", name="Streams")).to_contain_text("shardId-0000000000001204341 s")
+    expect(shared.get_by_role("region", name="Queues")).to_contain_text(said)
+    expect(shared.locator("#announcement")).to_have_text(said)
+    assert common.asked("redrive") == ["orders-quarantine"]
+    expect(shared.get_by_role("region", name="Streams")).to_contain_text("shardId-0000000000001204341 s")
 
 
 def test_messages_stay_if_more_cannot_be_read(window: Window, sample: Sample) -> None:
@@ -307,6 +288,7 @@ def axe() -> str:
 
 
 PLACES = {
+    "": "#entry-20",
     "n=6&tab=decision": ".decision .fails",
     "n=3&tab=came": ".headers",
     "n=1&tab=answer": ".bridge",
@@ -314,31 +296,41 @@ PLACES = {
     "view=runs": ".grid",
 }
 """Place in the page → what is visible when it is drawn."""
+IN_DARK = ("", "n=6&tab=decision", "n=3&tab=came", "n=8&with=4", "view=runs")
+"""Together they have each colour."""
+COLOURS = {"runOnly": ["color-contrast"]}
 
 
-@pytest.mark.parametrize(("scheme", "rules"), [("light", {}), ("dark", {"runOnly": ["color-contrast"]})])
-def test_axe_finds_no_violation(window: Window, sample: Sample, axe: str, scheme: Any, rules: data.Document) -> None:
+def test_axe_finds_no_violation(shared: Page, axe: str) -> None:
     """In the dark, only the colours differ."""
-    found = {}
-    with window.opened(sample.url, scheme=scheme) as page:
-        expect(page.locator("#entry-20")).to_be_visible()
-        page.evaluate(axe)
-        found["timeline"] = _violations(page, "#page", rules)
-        for place, settled in PLACES.items():
-            page.evaluate("(place) => { location.hash = place; }", place)
-            expect(page.locator(settled)).to_be_visible()
-            found[place] = _violations(page, "#runs" if place == "view=runs" else "#detail", rules)
-        page.evaluate("location.hash = 'n=3'")
-        page.get_by_role("button", name="Edit and replay").click()
-        found["form"] = _violations(page, "#detail", rules)
-        page.keyboard.press("Escape")
-        page.locator("#show-help").click()
-        found["help"] = _violations(page, "#help", rules)
+    found: dict[str, list[str]] = {}
+
+    def check(name: str, part: str) -> None:
+        found[name] = _violations(shared, part, {})
+        if name in IN_DARK:
+            shared.emulate_media(color_scheme="dark")
+            found[f"{name}, dark"] = _violations(shared, part, COLOURS)
+            shared.emulate_media(color_scheme="light")
+
+    shared.evaluate(axe)
+    for place, settled in PLACES.items():
+        shared.evaluate("(place) => { location.hash = place; }", place)
+        expect(shared.locator(settled)).to_be_visible()
+        check(place, "#runs" if place == "view=runs" else "#detail" if place else "#page")
+    shared.set_viewport_size({"width": 360, "height": 740})
+    found["what runs, narrow"] = _violations(shared, "#runs", {})
+    shared.evaluate("location.hash = 'n=3'")
+    shared.get_by_role("button", name="Edit and replay").click()
+    check("form", "#detail")
+    shared.keyboard.press("Escape")
+    shared.locator("#show-help").click()
+    check("help", "#help")
     assert {name: faults for name, faults in found.items() if faults} == {}
 
 
 def _violations(page: Page, part: str, rules: data.Document) -> list[str]:
-    run = "([part, rules]) => axe.run(part, rules).then(({ violations }) => violations)"
+    run = """([part, rules]) => axe.run(part, { resultTypes: ["violations"], ...rules })
+      .then(({ violations }) => violations)"""
     return [f"{one['id']}: {node['html'][:120]}" for one in page.evaluate(run, [part, rules]) for node in one["nodes"]]
 
 

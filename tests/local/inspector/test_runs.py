@@ -23,8 +23,8 @@ from lattice_bridge.local.inspector.runs import _OF_NO_QUEUE, QueueView
 from lattice_bridge.local.plan.model import Function
 from lattice_bridge.local.web.admission import Refused
 from lattice_bridge.quarantine import ATTRIBUTE
-from tests.local.inspector.test_map_test import BACKEND, USERS, configured
 from tests.support.builders import MAP, OPEN
+from tests.support.inspected_map import BACKEND, USERS, configured
 from tests.support.queue_maps import QUEUES
 from tests.support.virtual_queues import VirtualQueues, redrive, send
 

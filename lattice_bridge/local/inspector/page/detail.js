@@ -2,7 +2,7 @@
 
 import { get, post } from "./api.js";
 import { bodyView, facts, headersView, logView } from "./body.js";
-import { WAYS, announce, byId, clock, copy, h, milliseconds, outcomeOf, tenantChip, visible } from "./dom.js";
+import { WAYS, announce, byId, clock, copy, h, milliseconds, outcomeOf, reasonOf, tenantChip, visible } from "./dom.js";
 import { decisionView } from "./decision.js";
 import { comparison, replayForm } from "./replay.js";
 
@@ -18,12 +18,21 @@ export class DetailView {
     this.cache = new Map();
     this.entry = null;
     this.shownFor = null;
+    this.isAwaited = false; // the focus goes to the entry as soon as it is drawn
   }
 
   close() {
     this.entry = null;
+    this.isAwaited = false;
     this.shownFor = null;
     this.pane.replaceChildren();
+  }
+
+  /** Gives the focus to the entry: if it is still on its way, when it arrives. */
+  focus() {
+    const title = byId("entry-title");
+    this.isAwaited = this.entry !== null && !title;
+    title?.focus();
   }
 
   /** Shows an entry, or its comparison with another one. */
@@ -63,21 +72,24 @@ export class DetailView {
       const { list, panel } = this.tabs(detail, tab);
       this.pane.replaceChildren(head, stepsView(detail), list, panel);
       panel.scrollTop = scrolled ?? 0;
+      list.querySelector("[aria-selected=true]").scrollIntoView({ block: "nearest", inline: "nearest" });
     }
-    if (open) byId(open)?.focus();
+    if (this.isAwaited) this.focus();
+    else if (open) byId(open)?.focus();
   }
 
   head(entry, detail = null) {
     const problem = h("p", { class: "note bad", role: "alert", id: "problem", hidden: true });
     const close = h("button", { type: "button", class: "quiet", id: "close", "aria-label": "Close the entry", title: "Close (Esc)", on: { click: () => this.app.choose(null) } }, "✕");
     const where = entry.source ? `${WAYS[entry.way] ?? entry.way} ${visible(entry.source)}` : WAYS[entry.way];
-    const words = [`#${entry.n}`, clock(entry.at), where, entry.ms === null ? null : milliseconds(entry.ms), visible(entry.id)].filter(Boolean);
+    const words = [`#${entry.n}`, clock(entry.at), where, entry.ms === null ? null : milliseconds(entry.ms), visible(entry.caller ?? ""), visible(entry.id)].filter(Boolean);
+    const reason = reasonOf(entry);
     return h(
       "header",
       { class: "head" },
       h("div", { class: "title" }, h("span", { class: "badge", "data-outcome": entry.outcome ?? "running" }, String(entry.status ?? outcomeOf(entry))), h("h2", { tabindex: "-1", id: "entry-title" }, entry.method ? `${entry.method} ` : "", visible(entry.path)), close),
       h("div", { class: "under" }, tenantChip(entry.tenant), h("span", {}, words.join(" · ")), entry.cold ? h("span", { class: "cold" }, "cold start") : null, entry.replay_of === null ? null : this.link(entry)),
-      detail?.text ? h("p", { class: "cause", "data-outcome": entry.outcome ?? "running" }, visible(detail.text)) : null,
+      reason || detail?.text ? h("p", { class: "cause", "data-outcome": entry.outcome ?? "running" }, reason ? h("code", {}, visible(reason)) : null, reason && detail?.text ? " – " : null, visible(detail?.text ?? "")) : null,
       detail ? this.actions(detail) : null,
       detail ? problem : null,
     );

@@ -65,6 +65,9 @@ const OUTCOMES = { ok: "ok", refused: "refused", failed: "failed", quarantined: 
 /** The outcome in words, for entries that have no status. */
 export const outcomeOf = (entry) => (entry.outcome === null ? "running" : OUTCOMES[entry.outcome] ?? entry.outcome);
 
+/** The reason of an outcome that needs one. */
+export const reasonOf = (entry) => (entry.outcome === "ok" ? "" : (entry.reason ?? ""));
+
 export const WAYS = {
   lattice: "Lattice",
   api: "API",

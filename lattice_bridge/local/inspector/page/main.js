@@ -43,7 +43,7 @@ class App {
     byId("version").textContent = state.version ? `lattice-bridge ${state.version}` : "";
     document.title = `${state.title ? `${visible(state.title)} – ` : ""}lattice-bridge inspector`;
     document.body.dataset.mode = state.mode;
-    for (const id of ["pause", "clear", "show-runs"]) byId(id).hidden = state.mode === "file";
+    byId("show-runs").hidden = state.mode === "file";
     this.readAddress();
     this.following = new AbortController();
     follow({ event: (name, data) => this.event(name, data), state: (name, why) => this.connected(name, why), noToken: (error) => this.failed(error) }, this.following.signal);
@@ -112,6 +112,7 @@ class App {
     byId("requests").hidden = isRuns;
     byId("runs").hidden = !isRuns;
     byId("filters").hidden = isRuns;
+    byId("pause").hidden = byId("clear").hidden = isRuns || this.state.mode === "file";
     if (isRuns) this.runs.open();
     else this.runs.close();
     this.showChosen(found);
@@ -270,9 +271,9 @@ function keyed(app, event) {
     p: () => app.state.mode === "file" || app.pause(),
     "/": () => byId("filter-q").focus(),
     "?": () => byId("help").showModal(),
-    ...(isList ? { ArrowDown: () => app.step(1), ArrowUp: () => app.step(-1), PageDown: () => app.step(PAGE), PageUp: () => app.step(-PAGE), Home: () => app.step(-Infinity), End: () => app.step(Infinity), Enter: () => byId("entry-title")?.focus() } : {}),
+    ...(isList ? { ArrowDown: () => app.step(1), ArrowUp: () => app.step(-1), PageDown: () => app.step(PAGE), PageUp: () => app.step(-PAGE), Home: () => app.step(-Infinity), End: () => app.step(Infinity), Enter: () => app.detail.focus() } : {}),
   };
-  if (!Object.hasOwn(actions, key) || (byId("requests").hidden && key !== "?" && key !== "p")) return;
+  if (!Object.hasOwn(actions, key) || (byId("requests").hidden && key !== "?")) return;
   event.preventDefault();
   actions[key]();
 }

@@ -127,12 +127,12 @@ function environments(runs, chosen) {
       "tr",
       { "data-key": name },
       h("th", { scope: "row" }, h("b", {}, visible(name)), h("small", {}, [isolated ? "one for each tenant" : "shared", runtime].filter(Boolean).map(visible).join(" · "))),
-      columns.map((tenant) => h("td", {}, running.filter((one) => one.function === name && one.tenant === tenant).map((one) => tile(one, chosen)))),
+      columns.map((tenant) => h("td", { "data-label": tenant ?? "without tenant" }, running.filter((one) => one.function === name && one.tenant === tenant).map((one) => tile(one, chosen)))),
     ),
   );
   const open = running.find((one) => nameOf(one) === chosen);
   return [
-    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Functions and tenants", "data-key": "grid" }, h("table", { class: "grid" }, h("thead", {}, head), h("tbody", {}, rows))),
+    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Functions and tenants", "data-key": "grid" }, h("table", { class: "grid stack" }, h("thead", {}, head), h("tbody", {}, rows))),
     running.length ? null : none("None runs now. The first request of a tenant starts one."),
     open ? h("div", { class: "log", "data-key": `log ${chosen}` }, h("h3", {}, `Log of ${visible(chosen)}`), runs.logOf !== chosen ? none("Loading …") : open.log.length ? h("pre", { class: "code text", tabindex: "0", role: "group", "aria-label": "Log" }, visible(open.log.join("\n"), { lines: true })) : none("Nothing was printed.")) : null,
   ];
@@ -181,7 +181,7 @@ function allowed(tenants, registered) {
 
 const conditionsOf = (found) => (Array.isArray(found) ? found.map((one) => (typeof one === "string" ? one : JSON.stringify(one))).map(visible).join("; ") : visible(found ?? "")) || h("span", { class: "none" }, "none");
 
-const table = (heads, rows) => h("table", {}, h("thead", {}, h("tr", {}, heads.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell) => h("td", {}, cell))))));
+const table = (heads, rows) => h("table", { class: "stack" }, h("thead", {}, h("tr", {}, heads.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell, place) => h("td", { "data-label": place ? heads[place] : null }, cell))))));
 
 // ---- queues and streams --------------------------------------------------------------------------------------------
 
@@ -200,14 +200,14 @@ function queues(found, view) {
       "tr",
       { "data-key": name, class: isFull ? "full" : null },
       h("th", { scope: "row" }, visible(name), tags.map((tag) => h("span", { class: "tag warn" }, tag)), queue.dead_letters ? h("small", {}, `dead letters: ${visible(queue.dead_letters)}`) : null),
-      h("td", {}, queue.kind === "fifo" ? "FIFO" : queue.kind),
-      [queue.visible, queue.in_flight, queue.delayed].map((number) => h("td", { class: "number" }, String(number))),
-      h("td", { class: "number" }, seconds(queue.oldest)),
+      h("td", { "data-label": "kind" }, queue.kind === "fifo" ? "FIFO" : queue.kind),
+      [queue.visible, queue.in_flight, queue.delayed].map((number, place) => h("td", { class: "number", "data-label": heads[2 + place] }, String(number))),
+      h("td", { class: "number", "data-label": "oldest" }, seconds(queue.oldest)),
       h("td", {}, h("div", { class: "actions" }, actions)),
     );
   });
   return [
-    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Queues", "data-key": "queues" }, h("table", {}, h("thead", {}, h("tr", {}, heads.map((name) => (name ? h("th", { scope: "col" }, name) : h("td", {}))))), h("tbody", {}, rows))),
+    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Queues", "data-key": "queues" }, h("table", { class: "stack" }, h("thead", {}, h("tr", {}, heads.map((name) => (name ? h("th", { scope: "col" }, name) : h("td", {}))))), h("tbody", {}, rows))),
     view.queue !== null && view.messages ? messages(view) : null,
   ];
 }

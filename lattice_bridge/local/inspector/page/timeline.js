@@ -5,7 +5,7 @@
  * list is scrolled, new entries do not move what is being read.
  */
 
-import { WAYS, clock, h, hueOf, milliseconds, outcomeOf, visible } from "./dom.js";
+import { WAYS, clock, h, hueOf, milliseconds, outcomeOf, reasonOf, visible } from "./dom.js";
 import { placeOf } from "./store.js";
 
 const BEYOND = 6; // rows above and below those in sight
@@ -24,10 +24,12 @@ export class TimelineView {
     this.drawn = new Map();
     this.anchor = null;
     this.seen = 0;
+    this.rowHeight = this.height = 0;
     this.scheduled = 0;
     box.addEventListener("scroll", () => this.scrolled(), { passive: true });
     // Pointerdown, not click: with 200 new rows a second, another row is under the pointer when the button goes up.
     box.addEventListener("pointerdown", (event) => this.pressed(event));
+    box.addEventListener("pointerover", (event) => this.pointed(event));
     this.more.addEventListener("click", () => this.toTop());
     this.measure();
     new ResizeObserver(() => this.measure()).observe(box);
@@ -60,15 +62,30 @@ export class TimelineView {
     this.onSelect(Number(row.dataset.n));
   }
 
+  /** Gives the row under the pointer its whole text, of which the list may show a part. */
+  pointed(event) {
+    const row = event.target.closest("[data-n]");
+    const entry = row && this.store.get(Number(row.dataset.n));
+    if (!entry) return;
+    const { method, path, caller, tenant, replay_of: original } = entry;
+    const lines = [`${method ?? ""} ${path}`.trim(), reasonOf(entry), tenant === null ? "" : `tenant ${tenant}`, caller, original === null ? "" : `replay of #${original}`];
+    row.title = lines.filter(Boolean).map((line) => visible(line)).join("\n");
+  }
+
   /** Reads the height of a row, which depends on the width of the list. It is a whole number of pixels. */
   measure() {
     const size = parseFloat(getComputedStyle(this.box).getPropertyValue("--row-rem"));
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const before = this.height && this.rowHeight; // while the list is empty, its box is hidden
     this.rowHeight = Math.round(size * rem);
     this.box.style.setProperty("--row-height", `${this.rowHeight}px`);
     this.box.parentElement.style.setProperty("--gutter", `${this.box.offsetWidth - this.box.clientWidth}px`);
     this.height = this.box.clientHeight;
     this.schedule();
+    if (before !== this.rowHeight && this.selected !== null) {
+      this.draw(); // an entry that opens makes rows higher, and may move its own out of sight
+      this.reveal(this.selected);
+    }
   }
 
   toTop() {
@@ -169,13 +186,13 @@ export class TimelineView {
   }
 }
 
-const CELLS = ["status", "time", "way", "method", "path", "who", "caller", "ms"];
+const CELLS = ["status", "time", "way", "path", "who", "caller", "ms"];
 
 function newRow() {
   const cells = Object.fromEntries(CELLS.map((name) => [name, h("span", { class: `cell ${name}` })]));
   const element = h("div", { role: "option", class: "row", "aria-selected": "false" });
   element.append(...Object.values(cells));
-  for (const name of ["text", "reason"]) cells.path.append((cells[name] = h("span", { class: name })));
+  for (const name of ["method", "text", "reason"]) cells.path.append((cells[name] = h("span", { class: name })));
   return { element, cells, entry: null, isSelected: false };
 }
 
@@ -193,8 +210,8 @@ function fill(row, entry) {
   cells.way.textContent = entry.source ? `${WAYS[entry.way] ?? entry.way} ${visible(entry.source)}` : WAYS[entry.way];
   cells.method.textContent = entry.method ?? "";
   cells.text.textContent = entry.replay_of === null ? path : `↻ ${path}`;
-  cells.text.title = entry.replay_of === null ? path : `replay of #${entry.replay_of}: ${path}`;
-  cells.reason.textContent = entry.reason && entry.outcome !== "ok" ? visible(entry.reason) : "";
+  cells.reason.textContent = visible(reasonOf(entry));
+  element.removeAttribute("title");
   cells.who.textContent = entry.tenant === null ? "–" : visible(entry.tenant);
   cells.who.classList.toggle("tenant", entry.tenant !== null);
   if (entry.tenant !== null) cells.who.style.setProperty("--hue", hueOf(entry.tenant));

@@ -1,4 +1,4 @@
-"""The inspector of a real stack: its URL, what it shows, replay, and its end."""
+"""The inspector of a real stack, by its API and in a browser: its URL, what it shows, replay, and its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from urllib.error import HTTPError
 from urllib.parse import quote
 
 import pytest
+from playwright.sync_api import Page, expect
 
+from tests.support.browser import Window
 from tests.support.endpoint import client
 from tests.support.paths import ROOT
 from tests.support.stack import RunningStack, running, wait_until
@@ -76,13 +78,17 @@ def handler(event, context):
 """
 
 
+MESSAGES = 60
+
+
 class Inspected:
     """A stack with the API of its inspector."""
 
     def __init__(self, stack: RunningStack) -> None:
         self.stack = stack
         line = next(line for line in stack.lines if line.get("message") == "listening")
-        url, _, self.token = line["inspector"].partition("/#token=")
+        self.page_url: str = line["inspector"]
+        url, _, self.token = self.page_url.partition("/#token=")
         self.url = f"http://127.0.0.1:{url.rpartition(':')[2]}"  # only browsers resolve every name of localhost
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
@@ -193,6 +199,74 @@ def test_make_run_has_the_inspector() -> None:
     assert "lattice-bridge local --inspect " in text.partition("\nrun:")[2].partition("\n\n")[0]
 
 
+# ---- in a browser ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def page(window: Window, inspected: Inspected) -> Iterator[Page]:
+    with window.opened(inspected.page_url) as found:
+        yield found
+
+
+def test_request_appears_and_is_sent_again_as_another_tenant(page: Page, inspected: Inspected) -> None:
+    inspected.stack.get("/orders/17?x=1", {"x-tenant-id": "blue"})
+    first = page.locator("[role=option]").filter(has_text="/orders/17").first
+    expect(first).to_contain_text("blue")
+    first.click()
+    page.get_by_role("tab", name="Payload").click()
+    expect(page.locator(".invocation h3")).to_have_text(["orders"])
+    for name, wanted in (("curl", "/orders/17?x=1"), ("[[test]]", 'expect = "blue"')):
+        page.get_by_role("button", name=f"Copy as {name}").click()
+        expect(page.get_by_role("button", name=f"Copy as {name}")).to_have_text("Copied")
+        assert wanted in page.evaluate("navigator.clipboard.readText()")
+    page.get_by_role("button", name="Edit and replay").click()
+    page.get_by_label("Tenant asked for").fill("green")
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("group", name="Comparison")).to_contain_text("allowed: green")
+    expect(page.locator("[role=option]").filter(has_text="↻ /orders/17")).to_contain_text("green")
+
+
+def test_all_messages_of_a_dead_letter_queue_are_shown_and_sent_back(page: Page, inspected: Inspected) -> None:
+    """More than one answer of the server has."""
+    stack = inspected.stack
+    sqs = client(stack.lambda_url, "sqs")
+    url = f"{stack.lambda_url}/123456789012/dead"
+    for start in range(0, MESSAGES, 10):
+        entries = [{"Id": str(n), "MessageBody": json.dumps({"n": start + n})} for n in range(10)]
+        sqs.send_message_batch(QueueUrl=url, Entries=entries)
+    page.get_by_role("button", name="What runs").click()
+    page.get_by_role("button", name="Messages of dead").click()
+    expect(page.locator(".message")).to_have_count(50)
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator(".message")).to_have_count(MESSAGES)
+    page.get_by_role("button", name="Redrive dead").click()
+    expect(page.get_by_role("region", name="Queues")).to_contain_text("of dead")
+
+
+def test_hostile_request_is_shown_and_one_with_too_many_headers_is_refused(page: Page, inspected: Inspected) -> None:
+    """Trap G2: a path with markup and an escape sequence, a body of 6 MB, 10,000 headers. No script runs."""
+    headers = {"x-tenant-id": "blue", "content-type": "text/plain"}
+    hostile = b"<script>alert(1)</script>\x1b[31m" + b"x" * (5_500_000)
+    answer = inspected.stack.get(f"/{quote('<script>')}%1b%5b31m", headers, hostile, "POST")
+    row = page.locator("[role=option]").filter(has_text="script").first
+    row.click()
+    expect(page.locator("#detail .badge")).to_have_text(str(answer.status))
+    page.get_by_role("tab", name="Came in").click()
+    panel = page.get_by_role("tabpanel")
+    expect(panel).to_contain_text("<script>alert(1)</script>⟨ESC⟩[31m")
+    expect(panel).to_contain_text("5.5 MB · the first")
+    assert page.locator("#page script").count() == 0
+    many = "".join(f"x-{number}: 1\r\n" for number in range(10_000))
+    with socket.create_connection(("127.0.0.1", int(inspected.stack.front.rpartition(":")[2])), timeout=20) as found:
+        found.sendall(f"GET /many HTTP/1.1\r\nhost: localhost\r\n{many}\r\n".encode())
+        assert found.recv(13).startswith((b"HTTP/1.1 431", b"HTTP/1.1 400"))
+    inspected.stack.get("/after", headers)
+    expect(page.locator("[role=option]").filter(has_text="/after")).to_be_visible()
+
+
+# ---- its start -------------------------------------------------------------------------------------------------------
+
+
 SCRIPT = """
 import asyncio, sys
 from pathlib import Path
@@ -206,30 +280,23 @@ async def run(inspect):
         print("loaded", *(name for name in sys.modules if "local.inspector." in name))
         print("url", stack.inspector_url)
 
-asyncio.run(run(int(sys.argv[2]) if sys.argv[2:] else None))
+asyncio.run(run(None))
+asyncio.run(run(int(sys.argv[2])))
 """
 
 
-def started(folder: Path, *port: str) -> tuple[dict[str, list[str]], str]:
-    """The words of a stack's own lines, and its whole output."""
+def test_stack_without_the_option_has_no_inspector_and_one_with_it_takes_a_free_port(tmp_path: Path) -> None:
+    """Nothing of it is imported without the option: the start and each request are as they were."""
     for name, text in (("template.yaml", TEMPLATE), ("bridge.toml", MAP), ("app.py", CODE)):
-        (folder / name).write_text(text, encoding="utf-8")
-    arguments = [sys.executable, "-c", SCRIPT, str(folder / "template.yaml"), *port]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
-    words = [line.split() for line in done.stdout.splitlines()]
-    return {name: rest for name, *rest in filter(None, words) if name in ("loaded", "url")}, done.stdout + done.stderr
-
-
-def test_stack_without_the_option_has_no_inspector(tmp_path: Path) -> None:
-    """Nothing of it is imported: without it, the start and each request are as they were."""
-    found, _ = started(tmp_path)
-    assert found == {"loaded": ["lattice_bridge.local.inspector.observer"], "url": ["None"]}
-
-
-def test_port_in_use_is_replaced_by_a_free_one(tmp_path: Path) -> None:
+        (tmp_path / name).write_text(text, encoding="utf-8")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         used = taken.getsockname()[1]
-        found, output = started(tmp_path, str(used))
-    port = found["url"][0].partition(".localhost:")[2].partition("/")[0]
+        arguments = [sys.executable, "-c", SCRIPT, str(tmp_path / "template.yaml"), str(used)]
+        done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    loaded = [line.split()[1:] for line in lines if line.startswith("loaded")]
+    without, url = (line.partition(" ")[2] for line in lines if line.startswith("url"))
+    assert (loaded[0], without) == (["lattice_bridge.local.inspector.observer"], "None")
+    port = url.partition(".localhost:")[2].partition("/")[0]
     assert port != str(used)
-    assert f"Port {used} is in use: the inspector listens on port {port} instead." in output
+    assert f"Port {used} is in use: the inspector listens on port {port} instead." in done.stdout + done.stderr
