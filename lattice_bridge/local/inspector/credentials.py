@@ -327,6 +327,13 @@ def from_base64(text: str) -> bytes | None:
         return None
 
 
+def base64_in(text: str) -> Iterator[bytes]:
+    """The bytes of everything in a text that may be base64."""
+    for run in _RUN.finditer(text):
+        if (data := from_base64(run[0])) is not None:
+            yield data
+
+
 def as_text(data: bytes) -> str | None:
     """The text of bytes that begin with one; None for others."""
     text = data.decode("utf-8", "replace")

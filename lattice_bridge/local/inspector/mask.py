@@ -21,6 +21,7 @@ from lattice_bridge.local.front.exchange.recorder import is_secret
 from lattice_bridge.local.inspector.credentials import (
     Spans,
     as_text,
+    base64_in,
     byte_spans,
     from_base64,
     is_credential,
@@ -34,6 +35,7 @@ SHOWN: Final = 64 * 1024
 SHOWN_HEX: Final = 8 * 1024
 """Bytes of a body that are shown as hex, where each takes five characters."""
 MASK: Final = "••••"
+_ESCAPED_MASK: Final = r"\u2022\u2022"
 
 _BASE64: Final = re.compile(r"(?=[A-Za-z0-9+/_-]{16})[A-Za-z0-9+/_\r\n-]++={0,2}\s*+")
 _TOKEN: Final = re.compile(r"[ \t\r\n]*+(\"(?:[^\"\\]++|\\.)*+\"|[{}\[\],:]|[^\s{}\[\],:\"]++)", re.S)
@@ -67,6 +69,23 @@ def masked(value: str) -> str:
     '•••• 7 characters'
     """
     return f"{MASK} {len(value)} character{'' if len(value) == 1 else 's'}"
+
+
+def has_mask(text: str, depth: int = 0) -> bool:
+    """Whether a text contains what is shown in place of a credential, also within base64.
+
+    >>> has_mask("a=•••• 7 characters"), has_mask('{"a": "4oCi4oCi4oCi4oCiIDcgY2hhcmFjdGVycw=="}'), has_mask("a")
+    (True, True, False)
+    """
+    if MASK in text or _ESCAPED_MASK in text:
+        return True
+    return depth < _DEPTH and any(has_mask(data.decode("utf-8", "replace"), depth + 1) for data in base64_in(text))
+
+
+def starred(data: bytes) -> tuple[bytes, Spans]:
+    """Bytes that are no text as they are shown, with the places of the asterisks."""
+    spans = byte_spans(data[:SHOWN])
+    return _starred(data, spans), spans
 
 
 # ---- HTTP -----------------------------------------------------------------------------------------------------------
