@@ -180,8 +180,17 @@ _MEMBER_VALUE: Final = re.compile(
     re.S,
 )
 """Its value. In a string with escaped quotation marks, it ends only with the string."""
-_NAMED: Final = re.compile(rf"(?P<q>{_QUOTE})(?:value|Value)(?P=q)\s*+:\s*+")
+_VALUE_NAME: Final = r"(?:(?:string|header|parameter)?value|v)"
+_NAMED: Final = re.compile(rf"(?P<q>{_QUOTE}){_VALUE_NAME}(?P=q)\s*+:\s*+", re.I)
 """What follows the name in `{'name': 'password', 'value': '…'}`."""
+_REVERSED: Final = re.compile(
+    rf"(?P<q>{_QUOTE}){_VALUE_NAME}(?P=q)\s*+:\s*+(?P<value>\\*+\"(?:[^\"\\]|\\(?!\"))*+|'[^']*+|\[[^\[\]]*+|[\w.+-]++)"
+    rf"(?:\\*+\"|'|\])?\s*+,\s*+(?P=q)(?:name|key|k|headername|parametername)(?P=q)\s*+:\s*+(?P=q)(?P<name>[\w.\[\]-]{{2,64}})",
+    re.I | re.S,
+)
+"""The same with the value in front."""
+_IN_EVENT: Final = "ueryString"
+"""A text with it contains an event, whose query has the names of a form."""
 _WITHIN: Final = re.compile(
     r"(?P<open>[\[({])|(?P<close>[\])}])|\"(?P<double>(?:[^\"\\]|\\.)*+)\"?|'(?P<single>(?:[^'\\]|\\.)*+)'?|"
     r"(?P<escaped>\\{1,15}+[\"'])|(?P<word>[^\s\[\](){},:\"'\\]++)",
@@ -194,10 +203,10 @@ _NESTED: Final = 100
 
 def _members(text: str) -> Iterator[tuple[int, int]]:
     """The places of the values of members and of pairs whose names are those of credentials."""
-    at = 0
+    at, is_named = 0, is_of_a_form if _IN_EVENT in text else is_credential
     while (name := _MEMBER.search(text, at)) is not None:
         at = name.end()
-        if not is_credential(name["name"]):
+        if not is_named(name["name"]):
             continue
         named = _NAMED.match(text, at)
         value = _MEMBER_VALUE.match(text, at if named is None else named.end())
@@ -268,8 +277,9 @@ def _elements(text: str) -> Iterator[tuple[int, int]]:
             at = end
         else:
             never_closed.add(closing)
-            if (value := _TEXT.match(text, at)) is not None:
+            if (value := (_LINE if text.startswith("<", at) else _TEXT).match(text, at)) is not None:
                 yield value.span()
+                at = value.end()
 
 
 def _tags(text: str) -> Iterator[tuple[int, int]]:
@@ -415,6 +425,7 @@ def spans_of(text: str, depth: int = 0) -> Spans:
         found += _fields(text)
     if '"' in text or "'" in text or "&" in text:
         found += _members(text)
+        found += [match.span("value") for match in _REVERSED.finditer(text) if is_credential(match["name"])]
     if "<" in text or "&lt;" in text:
         found += _elements(text)
         found += _tags(text)

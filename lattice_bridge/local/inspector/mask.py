@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 from lattice_bridge.http import headers as names
 from lattice_bridge.local.front.exchange.http_message import Pairs
@@ -103,47 +103,53 @@ def masked_target(target: str) -> str:
     '/a?b=1&X-Amz-Signature=•••• 3 characters'
     """
     path, mark, query = target.partition("?")
-    path = masked_text(path).text
+    shown = masked_text(path)
+    if not shown.count and masked_text(unquote(path)).count:  # with spaces, it is another text
+        shown = Masked(f"/{masked(path[1:])}", 1)
     if not mark:
-        return path
-    shown, at, spans = [], 0, spans_of(query)
+        return shown.text
+    parts, at, spans = [], 0, spans_of(query)
     for part in query.split("&"):
         end = at + len(part)
-        shown.append(_parameter(part, is_secret_part=any(begin < end and at < last for begin, last in spans)))
+        is_hidden = any(begin < end and at < last for begin, last in spans) or masked_text(unquote_plus(part)).count
+        parts.append(_parameter(part, is_hidden=bool(is_hidden)))
         at = end + 1
-    return f"{path}?{'&'.join(shown)}"
+    return f"{shown.text}?{'&'.join(parts)}"
 
 
 def masked_field(name: str, value: str) -> tuple[str, bool]:
     """A value with a name, such as a header's, and whether it is masked."""
     if is_secret(name, value) or is_credential(name):
         return masked(value), True
-    found = _within(value, len(value), 0)
+    found = masked_text(value)
     return found.text, bool(found.count)
 
 
-def _parameter(part: str, *, is_secret_part: bool) -> str:
+def _parameter(part: str, *, is_hidden: bool) -> str:
     name, mark, value = part.partition("=")
-    shown = _within(name, len(name), 0).text
     if not mark:
-        return masked(part) if is_secret_part else shown
+        return masked(part) if is_hidden else part
+    name = masked_text(name).text
     plain = unquote_plus(value)
-    is_named = is_secret_part or is_of_a_form(unquote_plus(name)) or is_secret("", plain)
-    if is_named or _within(plain, len(plain), 0).count:
-        value = masked(value)
-    return f"{shown}={value}"
+    is_named = is_hidden or is_of_a_form(unquote_plus(name)) or is_secret("", plain)
+    return f"{name}={masked(value) if is_named or masked_text(plain).count else value}"
 
 
 # ---- text -----------------------------------------------------------------------------------------------------------
 
 
 def masked_text(text: str) -> Masked:
-    """A text of any kind, such as a log line, without what looks like a credential.
+    """A text of any kind, such as a log line, without credentials: of JSON, also by the names of its members.
 
     >>> masked_text('login password=hunter2 {"apiKey": "abcdef"}').text
     'login password=•••• 7 characters {"apiKey": "•••• 6 characters"}'
     """
-    return _replaced(text, spans_of(text))
+    return _within(text, len(text), 0)
+
+
+def masked_line(line: str) -> str:
+    """As `masked_text`, without the number of masked values."""
+    return masked_text(line).text
 
 
 def _replaced(text: str, spans: Spans) -> Masked:
@@ -154,11 +160,6 @@ def _replaced(text: str, spans: Spans) -> Masked:
         parts += [text[at:begin], masked(text[begin:end])]
         at = end
     return Masked("".join([*parts, text[at:]]), len(spans))
-
-
-def masked_line(line: str) -> str:
-    """A log line without credentials: of a JSON line, also by the names of its members."""
-    return _within(line, len(line), 0).text
 
 
 def masked_lines(lines: Sequence[str]) -> list[str]:
@@ -422,11 +423,11 @@ def _within(value: str, room: int, depth: int) -> Masked:
             try:
                 written = reader.written()
             except _NotJson:
-                return masked_text(value)
+                return _replaced(value, spans_of(value))
             return Masked(written, reader.count) if reader.count else Masked(value)
         if _BASE64.fullmatch(value) and (found := _within_base64(value, room, depth)) is not None:
             return found
-    return masked_text(value)
+    return _replaced(value, spans_of(value))
 
 
 def _within_base64(value: str, room: int, depth: int) -> Masked | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import gzip
@@ -10,13 +11,21 @@ import json
 import time
 import zlib
 from collections.abc import Callable
+from typing import Any, ClassVar, cast
 from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse
 from lattice_bridge.local.inspector import mask
+from lattice_bridge.local.inspector.copies import FORMS
+from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn, Invoked, InvokeIn, RecordIn, RecordOut, Role
+from lattice_bridge.local.inspector.server import Inspector
+from lattice_bridge.local.inspector.timeline import Timeline
+from lattice_bridge.local.web.admission import Address
+from lattice_bridge.local.web.server import ADDRESS
 
 SECRET = "K9vQ7hunterX2Zx81wN4"
 PASSWORD = json.dumps({"password": SECRET})
@@ -196,6 +205,98 @@ def test_what_people_look_for_stays(text: str) -> None:
     assert mask.body(text.encode())["masked"] == 0
 
 
+# ---- the server -----------------------------------------------------------------------------------------------------
+
+
+class Live:
+    """A stack whose queue contains a text, and whose refusals quote it."""
+
+    front = aws = "http://127.0.0.1:8080"
+    header = None
+    identities: ClassVar[list[dict[str, str]]] = []
+
+    def example(self) -> None: ...
+
+    def curl(self, _entry: Entry) -> None: ...
+
+
+def entries_of(text: str) -> list[Entry]:
+    """Entries of each kind, with a text in every place that a caller, a sender or a function chooses."""
+    data, line = text.encode(), " ".join(text.split())
+
+    def invoked(role: Role) -> Invoked:
+        done: Any = {"answer": data, "error": text, "log": [text], "ms": 1.0, "took_ms": 2.0}
+        return Invoked(text, "r", data, 1.0, tenant=text, role=role, **done)
+
+    target = f"/a/{quote(text)}?{quote(text, safe='/=,;')}&x={quote_plus(text)}"
+    headers = [("host", "h"), *([("x-a", line)] if line == text else []), ("x-api-key", SECRET)]
+    request = HttpIn(HttpRequest("POST", target, headers, data))
+    reply = HttpResponse(200, [("set-cookie", SECRET), *headers], data)
+    logged = {"message": "request", "milliseconds": {"a": 1.0}, "detail": text}
+    invocations = [invoked("target"), invoked("behind")]
+    texts: Any = {"method": "POST", "caller": text, "tenant": text, "reason": text, "function": text}
+    message = {
+        "eventSource": "aws:sqs",
+        "body": text,
+        "attributes": {"MessageGroupId": line},
+        "messageAttributes": {name: {"stringValue": one} for name, one in (("a", text), ("apiKey", SECRET))},
+    }
+    record = {"eventSource": "aws:kinesis", "kinesis": {"partitionKey": line, "data": b64(text)}}
+    return [
+        Entry("api", text, text, text, 1.0, content=Content(request, data, invocations, reply, text, logged), **texts),
+        *(
+            Entry(way, text, text, text, 1.0, content=Content(came_in, None, [invoked("target")], RecordOut("x", text)))
+            for way, came_in in (
+                ("queue", RecordIn(json.dumps(message).encode(), group=line, attributes={"x": text})),
+                ("stream", RecordIn(json.dumps(record).encode(), group=line)),
+                ("bus", RecordIn(json.dumps({"detail-type": "a", "detail": {"x": text}}).encode())),
+                ("invoke", InvokeIn(text, data, text)),
+            )
+        ),
+    ]
+
+
+async def everything_sent(text: str) -> str:
+    """The responses of the API to everything that a page reads."""
+    timeline = Timeline()
+    decision = {"documents": [{"caller": text, "detail": text}], "error": text}
+    inspector = Inspector(timeline, lambda _entry: decision, "template.yaml", cast("Any", Live()))
+    authorization = [(b"authorization", f"Bearer {inspector.token}".encode())]
+    found: list[bytes] = []
+
+    async def respond(_status: int, _headers: object, body: Any) -> None:
+        found.append(body if isinstance(body, bytes) else await anext(body))
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"}
+
+    async def ask(target: str) -> None:
+        address = Address(target, "localhost", "localhost")
+        await inspector({"method": "GET", ADDRESS: address, "headers": authorization}, receive, respond)
+
+    for entry in entries_of(text):
+        number = timeline.add(entry)
+        await ask(f"/api/entries/{number}")
+        for form in FORMS:
+            await ask(f"/api/entries/{number}/copy?as={form}")
+    await ask("/api/stream")
+    return b"\n".join(found).decode()
+
+
+NOT_ALONE = {
+    *("YAML's list", "YAML's list at the same depth", "YAML's block", "part with hyphens"),
+    *("part without quotation marks", "DynamoDB's name and value"),
+}
+"""What is another text in one line, or behind a word."""
+
+
+@pytest.mark.parametrize("name", sorted(HIDDEN.keys() - NOT_ALONE))
+def test_credential_is_in_nothing_that_the_server_sends(name: str) -> None:
+    """Trap G2: in no tab, copy, fixture, name of a file, refusal or message of the stream."""
+    sent = asyncio.run(everything_sent(HIDDEN[name]))
+    assert [sent[max(0, sent.index(one) - 80) :][:120] for one in leaks(sent)] == []
+
+
 # ---- any place, any encoding ----------------------------------------------------------------------------------------
 
 NAMES = st.sampled_from(["password", "apiKey", "X-Api-Key", "client_secret", "refreshToken", "aws_session_token"])
@@ -247,7 +348,8 @@ def test_secret_in_any_place_is_nowhere_in_what_is_shown(
         *('name="password"\r\n\r\n', "name=", "--b\r\nname=pin\r\n\r\n", "[", "'", "A", "A\n", "A" * 60 + "\n", "%5B"),
         *("\\", "bearer ", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "AKIA", "password='", "'password':'", "%25"),
         *("password:\n ", "password: |\n x\n", "/token/a1", "--password ", " -u a:", "7b22", "H4sI", "cGFzc3dvcmQ9/"),
-        *('["password",', '{"value":"a",', '{"value":{', "cookie=", "=>", "sk-", "SG.aaaaaaaaaaaaaaaa", "&quot;"),
+        *('["password",', '"value":[a', '"value":"a",', '"value":"a","name":', '{"value":"a",', '{"value":{'),
+        *("cookie=", "=>", "sk-", "SG.aaaaaaaaaaaaaaaa", "&quot;"),
     ],
 )
 @pytest.mark.parametrize("before", ["", "'password':["])
