@@ -22,6 +22,7 @@ from lattice_bridge.formats.recognise import receive
 from lattice_bridge.identity.token import token_in
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.inspector import mask
+from lattice_bridge.local.inspector.credentials import is_credential
 from lattice_bridge.local.inspector.entry import Content, Entry, RecordIn
 from lattice_bridge.local.web.admission import Refused, quoted
 from lattice_bridge.message import Authorizer, Request
@@ -93,7 +94,7 @@ def _refused(what: str) -> Refused:
 def _is_secret(value: object, *, by_name: bool) -> bool:
     """Whether a value is or contains a credential by its looks, or by the name of a member."""
     if isinstance(value, Mapping):
-        members = (by_name and mask.is_credential(name) for name in value)
+        members = (by_name and is_credential(name) for name in value)
         return any(members) or any(_is_secret(one, by_name=by_name) for one in value.values())
     if isinstance(value, list):
         return any(_is_secret(one, by_name=by_name) for one in value)

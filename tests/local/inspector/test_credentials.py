@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse
 from lattice_bridge.local.inspector import mask
 from lattice_bridge.local.inspector.copies import FORMS
-from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn, Invoked, InvokeIn, RecordIn, RecordOut, Role
+from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn, Invoked, InvokeIn, RecordIn, RecordOut, Role, Way
 from lattice_bridge.local.inspector.server import Inspector
 from lattice_bridge.local.inspector.timeline import Timeline
 from lattice_bridge.local.web.admission import Address
@@ -242,16 +242,17 @@ def entries_of(text: str) -> list[Entry]:
         "messageAttributes": {name: {"stringValue": one} for name, one in (("a", text), ("apiKey", SECRET))},
     }
     record = {"eventSource": "aws:kinesis", "kinesis": {"partitionKey": line, "data": b64(text)}}
+    records: list[tuple[Way, RecordIn | InvokeIn]] = [
+        ("queue", RecordIn(json.dumps(message).encode(), group=line, attributes={"x": text})),
+        ("stream", RecordIn(json.dumps(record).encode(), group=line)),
+        ("bus", RecordIn(json.dumps({"detail-type": "a", "detail": {"x": text}}).encode())),
+        ("invoke", InvokeIn(text, data, text)),
+    ]
     return [
         Entry("api", text, text, text, 1.0, content=Content(request, data, invocations, reply, text, logged), **texts),
         *(
             Entry(way, text, text, text, 1.0, content=Content(came_in, None, [invoked("target")], RecordOut("x", text)))
-            for way, came_in in (
-                ("queue", RecordIn(json.dumps(message).encode(), group=line, attributes={"x": text})),
-                ("stream", RecordIn(json.dumps(record).encode(), group=line)),
-                ("bus", RecordIn(json.dumps({"detail-type": "a", "detail": {"x": text}}).encode())),
-                ("invoke", InvokeIn(text, data, text)),
-            )
+            for way, came_in in records
         ),
     ]
 

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from lattice_bridge.local.inspector.mask import SHOWN, body, is_credential, masked_headers, masked_line, masked_target
+from lattice_bridge.local.inspector.credentials import is_credential
+from lattice_bridge.local.inspector.mask import SHOWN, body, masked_headers, masked_line, masked_target
 
 SECRET = "hunter2hunter2"
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJibHVlIn0.c2lnbmF0dXJl"
