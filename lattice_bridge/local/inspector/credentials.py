@@ -314,9 +314,10 @@ _LARGER: Final = 20
 """How many times larger than itself the part is that is read of what was compressed."""
 _LOOKED_AT: Final = 16
 _RUN: Final = re.compile(
-    r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{16,}+(?:(?<=[A-Za-z0-9+/]{60})\r?\n[A-Za-z0-9+/]{1,76}+)*+={0,2}"
+    r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{16,}+(?:(?<=[A-Za-z0-9+/]{60})\r?\n[A-Za-z0-9+/]{1,76}+)*+={0,2}"
 )
 """What may be base64, also in lines."""
+_PIECE: Final = re.compile(r"[A-Za-z0-9_-]{16,}+={0,2}")
 _PERCENT: Final = re.compile(r"[^\s\"'<>&;,=%]*+%[0-9A-Fa-f]{2}[^\s\"'<>&;,=]*+")
 _HEX: Final = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}){16,}+(?![0-9A-Fa-f])")
 _URL_SAFE: Final = str.maketrans("-_", "+/", "\r\n\t ")
@@ -383,12 +384,10 @@ def _decoded(text: str, depth: int) -> Iterator[tuple[int, int]]:
     for run in _RUN.finditer(text):
         if _contains(from_base64(run[0]), depth):
             yield run.span()
-        elif "/" in run[0]:
-            at = run.start()
-            for piece in run[0].split("/"):  # of a path
-                if len(piece) >= _LOOKED_AT and _contains(from_base64(piece), depth):
-                    yield at, at + len(piece)
-                at += len(piece) + 1
+            continue
+        for piece in _PIECE.finditer(text, *run.span()):  # of a path, or of a form with + for a space
+            if piece.span() != run.span() and _contains(from_base64(piece[0]), depth):
+                yield piece.span()
     for run in _HEX.finditer(text):
         if _contains(bytes.fromhex(run[0]), depth):
             yield run.span()

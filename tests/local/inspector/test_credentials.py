@@ -21,7 +21,17 @@ from hypothesis import strategies as st
 from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse
 from lattice_bridge.local.inspector import mask
 from lattice_bridge.local.inspector.copies import FORMS
-from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn, Invoked, InvokeIn, RecordIn, RecordOut, Role, Way
+from lattice_bridge.local.inspector.entry import (
+    Content,
+    Entry,
+    HttpIn,
+    Invoked,
+    InvokeIn,
+    RecordIn,
+    RecordOut,
+    Role,
+    Way,
+)
 from lattice_bridge.local.inspector.server import Inspector
 from lattice_bridge.local.inspector.timeline import Timeline
 from lattice_bridge.local.web.admission import Address
@@ -52,6 +62,7 @@ HIDDEN = {
     "base64 in a string with a sentence": json.dumps({"m": f" got {b64(PASSWORD)}"}),
     "base64 in a URL": f"data:application/json;base64,{b64(PASSWORD)}",
     "base64 in a path": f"/hook/{b64(PASSWORD)}/x",
+    "base64 in a form": f"next=payload+{b64(PASSWORD)}+end",
     "base64 in lines within a part": f"--b\r\n\r\n{base64.encodebytes(b'x' * 60 + PASSWORD.encode()).decode()}--b--",
     "base64 of base64": b64(f"a {b64(PASSWORD)} b"),
     "gzip": json.dumps({"awslogs": {"data": b64(gzip.compress(PASSWORD.encode()))}}),
