@@ -190,7 +190,7 @@ class FromFile:
     # ---- entries of events -------------------------------------------------------------------------------------------
 
     def _of_event(self, recorded: Recorded) -> Iterator[Entry]:
-        payload = json.dumps(recorded.event).encode()
+        payload = _written(recorded.event, recorded.name)
         at = seconds(recorded.expected.get("recorded")) or self._now
         if source_of(recorded.event) is None:
             yield self._of_request(recorded, payload, at)
@@ -220,7 +220,7 @@ class FromFile:
             entry.at = _number(request.time_epoch, 1_000_000) or at
         if expected:
             assert entry.content is not None
-            entry.content.invocations.append(_recorded_invocation(expected, payload, entry.at))
+            entry.content.invocations.append(_recorded_invocation(recorded, payload, entry.at))
             entry.status = _status_of(expected)
         if self._explainer is not None:
             document = self._at(entry.at).of_event(recorded.event)
@@ -330,10 +330,22 @@ def _contradicts(status: int | None, document: Document) -> bool:
     return status is not None and status < 400 and not document["allowed"]
 
 
-def _recorded_invocation(expected: Mapping[str, Any], payload: bytes, at: float) -> Invoked:
-    error = expected.get("error")
-    answer = json.dumps(expected.get("reply") if error is None else error).encode()
+def _recorded_invocation(recorded: Recorded, payload: bytes, at: float) -> Invoked:
+    error = recorded.expected.get("error")
+    answer = _written(recorded.expected.get("reply") if error is None else error, recorded.name)
     return Invoked("", "", payload, at, answer=answer, error=None if error is None else "Unhandled", is_bridge=True)
+
+
+def _written(value: object, name: str) -> bytes:
+    """JSON as bytes.
+
+    Raises:
+        BadContent: it is nested nearly as deep as can be read, which is deeper than can be written.
+    """
+    try:
+        return json.dumps(value).encode()
+    except RecursionError as error:
+        raise BadContent(f"{name}: nested too deeply. Fix: remove it") from error
 
 
 def _status_of(expected: Mapping[str, Any]) -> int | None:

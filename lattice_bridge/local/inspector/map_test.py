@@ -1,13 +1,15 @@
 """An entry as a `[[test]]` table of its map: the evidence that the bridge has read, and what it decided.
 
 Rule: the table is one that `check` accepts and that passes, or there is none: it is run before it is shown. It contains
-evidence only: of a token, those claims that a rule reads.
+evidence only: of a token, those claims that a rule reads. If the evidence contains a credential, there is no table: a
+mask in it would make another test of it.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -19,6 +21,8 @@ from lattice_bridge.errors import BadRequest, BridgeError, InvalidMap
 from lattice_bridge.formats.recognise import receive
 from lattice_bridge.identity.token import token_in
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
+from lattice_bridge.local.inspector import mask
+from lattice_bridge.local.inspector.credentials import is_credential
 from lattice_bridge.local.inspector.entry import Content, Entry, RecordIn
 from lattice_bridge.local.web.admission import Refused, quoted
 from lattice_bridge.message import Authorizer, Request
@@ -31,6 +35,8 @@ from lattice_bridge.tenancy.subject import subject_of
 _ROLE: Final = "AROA"
 _PLACES: Final = ("vpc", "org", "service", "network")
 """What a test contains only if a rule reads it: here they are those of the local stack, and not of AWS."""
+_OF_OTHERS: Final = ("authorizer", "claims")
+"""What has names that are not those of a test."""
 
 
 def table_of(entry: Entry, content: Content) -> str:
@@ -53,8 +59,9 @@ def table_of(entry: Entry, content: Content) -> str:
     except (ValueError, RecursionError) as error:
         raise Refused(409, "test: the event is not JSON. Fix: copy it as event") from error
     except BridgeError as error:
-        what = f"it was refused before a rule was read: {error.detail}"
-        raise Refused(409, f"test: {what}. Fix: copy it as fixture") from error
+        raise _refused(f"it was refused before a rule was read: {error.detail}") from error
+    if any(_is_secret(value, by_name=name in _OF_OTHERS) for name, value in values.items()):
+        raise _refused("its evidence contains a credential")
     text = "".join(["[[test]]\n", *(f"{name} = {toml(value)}\n" for name, value in values.items())])
     _check(text, configuration, find)
     return text
@@ -74,9 +81,24 @@ def _check(text: str, configuration: BridgeConfiguration, find: Find | None) -> 
         alone = MapFile(read.around, read.rules, read.written, read.tests[-1:])
         fault = next(iter(failed_tests(alone, settings.options.event_sources, find)), None)
     except InvalidMap as error:
-        raise Refused(409, f"test: {error.messages[0]}. Fix: copy it as fixture") from error
+        raise _refused(error.messages[0]) from error
     if fault is not None:
-        raise Refused(409, f"test: {fault.text}. Fix: copy it as fixture")
+        raise _refused(fault.text)
+
+
+def _refused(what: str) -> Refused:
+    """The message may quote what a caller has sent."""
+    return Refused(409, f"test: {mask.masked_text(what).text}. Fix: copy it as fixture")
+
+
+def _is_secret(value: object, *, by_name: bool) -> bool:
+    """Whether a value is or contains a credential by its looks, or by the name of a member."""
+    if isinstance(value, Mapping):
+        members = (by_name and is_credential(name) for name in value)
+        return any(members) or any(_is_secret(one, by_name=by_name) for one in value.values())
+    if isinstance(value, list):
+        return any(_is_secret(one, by_name=by_name) for one in value)
+    return isinstance(value, str) and bool(mask.masked_text(value).count)
 
 
 # ---- evidence -------------------------------------------------------------------------------------------------------
@@ -210,7 +232,7 @@ def toml(value: Any) -> str:
     """
     if isinstance(value, str):
         return f'"{"".join(map(_character, value))}"'
-    if isinstance(value, bool | int | float):
+    if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return json.dumps(value)
     if isinstance(value, list):
         return f"[{', '.join(toml(one) for one in value if one is not None)}]"

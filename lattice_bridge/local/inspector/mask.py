@@ -1,98 +1,46 @@
 """The content of an entry as it is shown: shortened, as JSON, text or hex, and without credentials.
 
-Rule: a value is masked if its name is that of a credential, or if it looks like a credential. Names are read in
-headers, queries, forms (also of several parts), XML, `name: value` and `name = value`, JSON and the repr of a dict at
-any depth, JSON within a string, and base64 of these. What is in no such format is shown as it came: a password in a
-sentence, in compressed or encrypted bytes, or under a name that nothing here knows. Only as much is read as is shown: a
-body of six megabytes costs little more than one of 64 KB, and each search needs time in proportion to its text.
+Rule: a value is masked if its name is that of a credential, or if it looks like a credential: see `credentials`. What
+is in no format that is known there is shown as it came: a password in a sentence, in encrypted bytes, or under a name
+that nothing there knows. Only as much is read as is shown: a body of six megabytes costs little more than one of 64 KB.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 from lattice_bridge.http import headers as names
 from lattice_bridge.local.front.exchange.http_message import Pairs
-from lattice_bridge.local.front.exchange.recorder import JWT, is_secret
+from lattice_bridge.local.front.exchange.recorder import is_secret
+from lattice_bridge.local.inspector.credentials import (
+    Spans,
+    as_text,
+    base64_in,
+    byte_spans,
+    from_base64,
+    is_credential,
+    is_of_a_form,
+    joined,
+    spans_of,
+)
 
 SHOWN: Final = 64 * 1024
 """Bytes of a body that are shown."""
 SHOWN_HEX: Final = 8 * 1024
 """Bytes of a body that are shown as hex, where each takes five characters."""
 MASK: Final = "••••"
+_ESCAPED_MASK: Final = r"\u2022\u2022"
 
-_KEYS: Final = (
-    "secret|private|access|signing|encryption|shared|account|api|session|functions?|"
-    "subscription|customer|master|storage"
-)
-_CODES: Final = "otp|auth|authorization|verification|reset|security|recovery|device|login"
-_NAME: Final = re.compile(
-    rf"(?:(?:{_KEYS})-?keys?|passw(?:or)?ds?|passwort|pwd|pass-?phrases?|pass-?codes?|(?:\A|-|db|user)pass|"
-    rf"session-?id|sessid|(?:\A|-)(?:sid|sig|auth|session)|otp|pin|jwts?|assertion|saml-?response|cvv|cvc|"
-    rf"(?:{_CODES})-?codes?)\Z"
-)
-"""Ends of folded names whose values are credentials, beside those of the recorder."""
-_AROUND_NAME: Final = re.compile(r"(?:confirm(?:ation)?|again|repeat(?:ed)?|string|value|[\]\[0-9-])++\Z")
-"""What may follow such a name, as in `user[password]`, `passwordConfirmation` and `SecretString`."""
-_OF_A_QUERY: Final = frozenset({"code"})
-"""Names of credentials in a query or a form. In JSON, they are those of other things."""
-_OF_A_LINE: Final = re.compile(r"(?:cookie|authorization)\Z")
-"""Ends of folded names whose values have spaces."""
-_VALUE: Final = re.compile(
-    rf"""
-    (?P<jwt>{JWT})
-    | \b(?:bearer|basic|negotiate|digest)\s+(?P<scheme>[\w.~+/-]{{6,}}=*)
-    | \bSignature=(?P<signature>[0-9a-f]{{32,}})
-    | (?P<key>\b(?:AKIA|ASIA)(?!IOSFODNN7EXAMPLE\b)[A-Z0-9]{{16}}\b)
-    | -----BEGIN\ [A-Z ]{{0,64}}+PRIVATE\ KEY-----(?P<pem>[^-]*)
-    | ://[^\s/?\#:@"'<>]{{0,256}}+:(?P<user>[^\s/?\#"'<>]{{1,256}})@
-    """,
-    re.I | re.X,
-)
-"""Credentials by their looks, in any text."""
-_FIELD: Final = re.compile(r"(?<![\w.%\[\]-])(?P<name>[\w.%\[\]-]{2,}+)(?P<mark>[ \t]*+[=:][ \t]*+)")
-"""The name in `name=value`, `name = value` and `name: value`, in any text."""
-_NO_FIELD: Final = re.compile(r"(?:(?<=[0-9]{12}:)secret|jwt):(?!\s)")
-"""Beginnings of names that are public: the ARN of a secret, and a caller with a token in the bridge's log lines."""
-_FIELD_VALUE: Final = re.compile(
-    r"\\*+\"(?P<double>(?:[^\"\\]|\\.)*+)|'(?P<single>(?:[^'\\]|\\.)*+)|(?P<word>[^&\s]++)", re.S
-)
-_LINE: Final = re.compile(r"[^\r\n]++")
-_MEMBER: Final = re.compile(r"(?<!\\)(?P<q>\\{0,15}+[\"'])(?P<name>[\w.\[\]-]{2,64})(?P=q)\s*+[:,]\s*+")
-"""The name in what is not quite JSON, such as the repr of a dict or of a list of pairs, or JSON that was cut."""
-_MEMBER_VALUE: Final = re.compile(
-    r"(?P<open>(?:\w{1,64}+)?[\[({])|\\*+b?\"(?P<double>(?:[^\"\\]|\\.)*+)|\\*+b?'(?P<single>(?:[^'\\]|\\.)*+)|(?P<word>[\w.+-]++)",
-    re.S,
-)
-"""Its value. In a string with escaped quotation marks, it ends only with the string."""
-_NAMED: Final = re.compile(r"(?P<q>\\{0,15}+[\"'])(?:value|Value)(?P=q)\s*+:\s*+")
-"""What follows the name in `{'name': 'password', 'value': '…'}`."""
-_PART: Final = re.compile(
-    r"\bname=\\?\"(?P<name>[^\"\r\n\\]{1,128})\\?\"[^\r\n]{0,256}+(?:\r?\n[^\r\n]{1,256}+){0,8}?\r?\n\r?\n"
-)
-"""The head of a part of a form."""
-_ELEMENT: Final = re.compile(
-    r"<(?:[\w.-]{1,64}:)?(?P<name>[\w.-]{2,64})(?:\s[^<>]{0,256}+)?>(?:<!\[CDATA\[)?(?P<value>[^<]++)"
-)
-"""An element of XML that contains text."""
-_WITHIN: Final = re.compile(
-    r"(?P<open>[\[({])|(?P<close>[\])}])|\"(?P<double>(?:[^\"\\]|\\.)*+)\"?|'(?P<single>(?:[^'\\]|\\.)*+)'?|"
-    r"(?P<escaped>\\{1,15}+[\"'])|(?P<word>[^\s\[\](){},:\"'\\]++)",
-    re.S,
-)
-"""A token of a list or an object."""
-_BRACKETS: Final = ("[", "(", "{")
 _BASE64: Final = re.compile(r"(?=[A-Za-z0-9+/_-]{16})[A-Za-z0-9+/_\r\n-]++={0,2}\s*+")
 _TOKEN: Final = re.compile(r"[ \t\r\n]*+(\"(?:[^\"\\]++|\\.)*+\"|[{}\[\],:]|[^\s{}\[\],:\"]++)", re.S)
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*+)(?:\.\d++)?(?:[eE][+-]?\d++)?")
+_LONGEST_NAME: Final = 128
 _DEPTH: Final = 8
 """Levels of JSON within strings of JSON."""
 _NESTED: Final = 100
@@ -123,25 +71,21 @@ def masked(value: str) -> str:
     return f"{MASK} {len(value)} character{'' if len(value) == 1 else 's'}"
 
 
-def is_credential(name: str) -> bool:
-    """Whether a name is that of a credential.
+def has_mask(text: str, depth: int = 0) -> bool:
+    """Whether a text contains what is shown in place of a credential, also within base64.
 
-    >>> [is_credential(name) for name in ("Authorization", "clientSecret", "aws_secret_access_key", "tenant")]
-    [True, True, True, False]
+    >>> has_mask("a=•••• 7 characters"), has_mask('{"a": "4oCi4oCi4oCi4oCiIDcgY2hhcmFjdGVycw=="}'), has_mask("a")
+    (True, True, False)
     """
-    return _is_credential(name) if len(name) <= _LONGEST_NAME else _has_name(name[-_LONGEST_NAME:])
-
-
-def _has_name(name: str) -> bool:
-    if is_secret(name, None):
+    if MASK in text or _ESCAPED_MASK in text:
         return True
-    folded = names.fold(name)
-    kept = _AROUND_NAME.sub("", folded)
-    return _NAME.search(folded) is not None or _NAME.search(kept) is not None or is_secret(kept, None)
+    return depth < _DEPTH and any(has_mask(data.decode("utf-8", "replace"), depth + 1) for data in base64_in(text))
 
 
-_LONGEST_NAME: Final = 128
-_is_credential: Final = lru_cache(4096)(_has_name)
+def starred(data: bytes) -> tuple[bytes, Spans]:
+    """Bytes that are no text as they are shown, with the places of the asterisks."""
+    spans = byte_spans(data[:SHOWN])
+    return _starred(data, spans), spans
 
 
 # ---- HTTP -----------------------------------------------------------------------------------------------------------
@@ -159,8 +103,18 @@ def masked_target(target: str) -> str:
     '/a?b=1&X-Amz-Signature=•••• 3 characters'
     """
     path, mark, query = target.partition("?")
-    path = masked_text(path).text
-    return f"{path}?{'&'.join(_parameter(part) for part in query.split('&'))}" if mark else path
+    shown = masked_text(path)
+    if not shown.count and masked_text(unquote(path)).count:  # with spaces, it is another text
+        shown = Masked(f"/{masked(path[1:])}", 1)
+    if not mark:
+        return shown.text
+    parts, at, spans = [], 0, spans_of(query)
+    for part in query.split("&"):
+        end = at + len(part)
+        is_hidden = any(begin < end and at < last for begin, last in spans) or masked_text(unquote_plus(part)).count
+        parts.append(_parameter(part, is_hidden=bool(is_hidden)))
+        at = end + 1
+    return f"{shown.text}?{'&'.join(parts)}"
 
 
 def masked_field(name: str, value: str) -> tuple[str, bool]:
@@ -171,30 +125,34 @@ def masked_field(name: str, value: str) -> tuple[str, bool]:
     return found.text, bool(found.count)
 
 
-def _parameter(part: str) -> str:
+def _parameter(part: str, *, is_hidden: bool) -> str:
     name, mark, value = part.partition("=")
     if not mark:
-        return masked_text(part).text
+        return masked(part) if is_hidden else part
+    name = masked_text(name).text
     plain = unquote_plus(value)
-    folded = unquote_plus(name)
-    is_masked = _is_of_a_form(folded) or is_secret("", plain) or masked_text(plain).count
-    return f"{name}={masked(value)}" if is_masked else part
-
-
-def _is_of_a_form(name: str) -> bool:
-    return is_credential(name) or name.lower() in _OF_A_QUERY
+    is_named = is_hidden or is_of_a_form(unquote_plus(name)) or is_secret("", plain)
+    return f"{name}={masked(value) if is_named or masked_text(plain).count else value}"
 
 
 # ---- text -----------------------------------------------------------------------------------------------------------
 
 
 def masked_text(text: str) -> Masked:
-    """A text of any kind, such as a log line, without what looks like a credential.
+    """A text of any kind, such as a log line, without credentials: of JSON, also by the names of its members.
 
     >>> masked_text('login password=hunter2 {"apiKey": "abcdef"}').text
     'login password=•••• 7 characters {"apiKey": "•••• 6 characters"}'
     """
-    spans = _spans(text)
+    return _within(text, len(text), 0)
+
+
+def masked_line(line: str) -> str:
+    """As `masked_text`, without the number of masked values."""
+    return masked_text(line).text
+
+
+def _replaced(text: str, spans: Spans) -> Masked:
     if not spans:
         return Masked(text)
     parts, at = [], 0
@@ -204,95 +162,37 @@ def masked_text(text: str) -> Masked:
     return Masked("".join([*parts, text[at:]]), len(spans))
 
 
-def _spans(text: str) -> list[tuple[int, int]]:
-    """The places of credentials, in order and apart."""
-    found: list[tuple[int, int]] = []
-    for match in _VALUE.finditer(text):
-        found += [match.span(name) for name, value in match.groupdict().items() if value]
-    if "=" in text or ":" in text:
-        found += _fields(text)
-    if '"' in text or "'" in text:
-        found += _members(text)
-    if "<" in text:
-        found += [match.span("value") for match in _ELEMENT.finditer(text) if is_credential(match["name"])]
-    if "name=" in text:
-        found += _parts(text)
-    spans: list[tuple[int, int]] = []
-    for begin, end in sorted(found):
-        if spans and begin < spans[-1][1]:
-            spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
-        elif end > begin:
-            spans.append((begin, end))
-    return spans
+def masked_lines(lines: Sequence[str]) -> list[str]:
+    """Lines that were printed one after the other, without credentials: also one that goes on over several lines, as a
+    private key or a list in indented JSON does.
+
+    >>> masked_lines(["{", '"tokens": [', '"abcdef"', "]}"])
+    ['{', '"tokens": [', '"•••• 6 characters"', ']}']
+    """
+    spans = iter(spans_of("\n".join(lines)))
+    span = next(spans, None)
+    found, at = [], 0
+    for line in lines:
+        end, here = at + len(line), list[tuple[int, int]]()
+        while span is not None and span[0] < end:
+            here.append((max(span[0], at) - at, min(span[1], end) - at))
+            if span[1] > end:
+                break
+            span = next(spans, None)
+        found.append(_masked_line_among(line, [one for one in here if one[0] < one[1]]))
+        at = end + 1
+    return found
 
 
-def _fields(text: str) -> Iterator[tuple[int, int]]:
-    """The places of the values of fields: of a form, a query, a header, or a file with settings."""
-    at = 0
-    while (field := _FIELD.search(text, at)) is not None:
-        at = field.end()
-        name, is_pair = unquote_plus(field["name"]), field["mark"] == "="
-        if not (_is_of_a_form(name) if is_pair else is_credential(name)) or _NO_FIELD.match(text, field.start()):
-            continue
-        if text[at : at + 1] in _BRACKETS:
-            spans, at = _nested(text, at)
-            yield from spans
-        elif (value := (_LINE if _has_spaces(name, is_pair) else _FIELD_VALUE).match(text, at)) is not None:
-            yield value.span(value.lastgroup or 0)
-            at = value.end()
-
-
-def _has_spaces(name: str, is_pair: bool) -> bool:
-    return not is_pair and _OF_A_LINE.search(names.fold(name)) is not None
-
-
-def _members(text: str) -> Iterator[tuple[int, int]]:
-    """The places of the values of members and of pairs whose names are those of credentials."""
-    at = 0
-    while (name := _MEMBER.search(text, at)) is not None:
-        at = name.end()
-        if not is_credential(name["name"]):
-            continue
-        named = _NAMED.match(text, at)
-        value = _MEMBER_VALUE.match(text, at if named is None else named.end())
-        if value is None:
-            continue
-        if value["open"] is None:
-            spans, at = [value.span(value.lastgroup or 0)], value.end()
-        else:
-            spans, at = _nested(text, value.end() - 1)
-        yield from spans
-
-
-def _nested(text: str, at: int) -> tuple[list[tuple[int, int]], int]:
-    """The places of everything in the list or the object that begins here, and its end or that of the text."""
-    spans: list[tuple[int, int]] = []
-    depth = 0
-    while (match := _WITHIN.search(text, at)) is not None:
-        kind, at = match.lastgroup or "", match.end()
-        if kind in ("open", "close"):
-            depth += 1 if kind == "open" else -1
-            if depth == 0:
-                return spans, at
-            if depth > _NESTED:
-                return [*spans, (at, len(text))], len(text)
-        elif kind == "escaped":  # a string within a string ends with the same quotation mark
-            end = text.find(match[kind], at)
-            spans.append((at, end if end >= 0 else len(text)))
-            at = spans[-1][1] + (len(match[kind]) if end >= 0 else 0)
-        else:
-            spans.append(match.span(kind))
-    return spans, len(text)
-
-
-def _parts(text: str) -> Iterator[tuple[int, int]]:
-    """The places of the values of a form in several parts."""
-    at = 0
-    while (head := _PART.search(text, at)) is not None:
-        at = head.end()
-        if is_credential(head["name"]):
-            end = text.find("\n--", at)
-            yield at, (at := len(text) if end < 0 else end)
+def _masked_line_among(line: str, spans: Spans) -> str:
+    """A line of several, with the places of credentials that the others show."""
+    alone = masked_line(line)
+    own = spans_of(line)
+    if all(any(begin <= span[0] and span[1] <= end for begin, end in own) for span in spans):
+        return alone
+    if alone != _replaced(line, own).text:  # JSON, whose places are not known
+        return masked(line)
+    return _replaced(line, joined([*own, *spans])).text
 
 
 # ---- JSON -----------------------------------------------------------------------------------------------------------
@@ -310,27 +210,36 @@ class _Container:
         closes: its last character.
         expects: `name`, `colon`, `value` or `comma`. If it is empty, its end is possible too.
         secret: it is the value of a credential, or within one.
+        is_form: its names are those of a query.
         name: of the member that is read; None in a list.
-        about: the value of its member `name` or `key`, as in `{"name": "password", "value": "…"}`; of a list its first
-            item, as in `["password", "…"]`.
-        later: the place among the parts and the text of a value that is masked if the container is about a credential.
+        about: the value of its member `name` or `key`, as in `{"name": "password", "value": "…"}`; of a list the last
+            item that may be a name, as in `["password", "…", "colour", "…"]`.
+        later: the first and the last place among the parts of each value that is masked if it turns out to be that of
+            a credential.
         items: of a list.
     """
 
     closes: str
     expects: str
     secret: bool
+    is_form: bool = False
     name: str | None = None
     about: str = ""
     is_empty: bool = True
-    later: tuple[int, str] | None = None
+    later: list[tuple[int, int]] = field(default_factory=list)
     items: int = 0
 
 
 _COMMA, _COLON = ",", ":"
-_NAME_NAMES: Final = frozenset({"name", "key", "Name", "Key"})
-_VALUE_NAMES: Final = frozenset({"value", "Value", "stringValue"})
-"""Members of an object that has a name and a value."""
+_OPEN: Final = -1
+"""The end of a value that has not ended."""
+_NAME_NAMES: Final = frozenset({"name", "key", "k", "header", "headername", "parametername"})
+_VALUE_NAMES: Final = frozenset({"value", "v", "stringvalue", "headervalue", "parametervalue"})
+"""Members of an object that has a name and a value, in lower case."""
+_QUERIES: Final = re.compile(r"(?:query-?string-?parameters|query-?params|query)\Z")
+"""Ends of folded names of objects whose members are those of a query."""
+_TYPE: Final = "S"
+"""The type of a string in DynamoDB's JSON."""
 _OPENS: Final = {"{": ("}", "name"), "[": ("]", "value")}
 """Opening character → the closing one, and what is expected first."""
 
@@ -377,8 +286,8 @@ class _JsonReader:
                 break
         if at >= end and (self._stack or not self._parts):
             raise _NotJson
-        for container in self._stack:  # it was cut
-            self._mask_later(container)
+        for container in reversed(self._stack):  # it was cut
+            self._mask_later(container, is_cut=True)
         self.read = min(at, self._limit) if at < end or at > self._limit else end
         return "".join(self._parts)
 
@@ -392,6 +301,8 @@ class _JsonReader:
             if not container.is_empty:
                 self._line()
             self._parts.append(token)
+            if self._stack and (later := self._stack[-1].later) and later[-1][1] == _OPEN:
+                later[-1] = later[-1][0], len(self._parts)
         elif container is not None and container.expects == "comma":
             if token != _COMMA:
                 raise _NotJson
@@ -408,7 +319,7 @@ class _JsonReader:
                 raise _NotJson
             self._begin(container)
             container.name, container.expects = _string(token), "colon"
-            self._parts.append(token)
+            self._parts.append(self._masked_name(token, container.name))
         else:
             self._value(container, token, room)
 
@@ -424,7 +335,8 @@ class _JsonReader:
         if token in _OPENS:
             if len(self._stack) >= _NESTED:
                 raise _NotJson
-            self._stack.append(_Container(*_OPENS[token], secret))
+            is_form = container is not None and container.name is not None and _is_query(container.name)
+            self._stack.append(_Container(*_OPENS[token], secret, is_form))
         elif token[0] == '"':
             token = self._masked_string(token, secret, room)
         elif token not in ("true", "false", "null"):
@@ -437,29 +349,45 @@ class _JsonReader:
 
     def _is_secret(self, container: _Container, token: str) -> bool:
         """Whether a value is a credential by its name, or by what its object or its list is about."""
-        secret = container.secret or (container.name is not None and is_credential(container.name))
-        if container.closes == "]":
+        is_list, name = container.closes == "]", container.name
+        if is_list:
             self._begin(container)
             container.items += 1
-            is_value, is_name = container.items == 2, container.items == 1
-            if container.items == 3:
-                container.later = None  # no pair
+            is_value = container.items % 2 == 0 and is_credential(container.about)
+            is_name = container.items % 2 == 1
+            container.about = ""
         else:
-            is_value, is_name = container.name in _VALUE_NAMES, container.name in _NAME_NAMES
+            plain = _plain(name)
+            is_value, is_name = plain in _VALUE_NAMES, plain in _NAME_NAMES
         if is_name and token[0] == '"' and len(token) <= _LONGEST_NAME:
             container.about = _string(token)
-        if is_value and not secret:
-            if token not in _OPENS:
-                container.later = len(self._parts), token
-            else:
-                secret = is_credential(container.about)
-        return secret
+        elif name == _TYPE and token[0] == '"' and len(self._stack) > 1 and _plain(self._stack[-2].name) in _NAME_NAMES:
+            self._stack[-2].about = _string(token)
+        if container.secret or (name is not None and (is_of_a_form if container.is_form else is_credential)(name)):
+            return True
+        if is_value and not is_list and is_credential(container.about):
+            return True
+        if is_value:
+            container.later.append((len(self._parts), _OPEN if token in _OPENS else len(self._parts) + 1))
+        return False
 
-    def _mask_later(self, container: _Container) -> None:
-        if container.later is not None and is_credential(container.about):
-            place, token = container.later
-            self._parts[place] = json.dumps(masked(_string(token)), ensure_ascii=False)
-            self.count += 1
+    def _mask_later(self, container: _Container, *, is_cut: bool = False) -> None:
+        """Masks what is now known to be a credential. A list is one of names and values only if it has as many."""
+        is_list = container.closes == "]"
+        if not (is_cut or container.items % 2 == 0 if is_list else is_credential(container.about)):
+            return
+        for begin, end in container.later:
+            end = len(self._parts) if end == _OPEN else end
+            written = "".join(self._parts[begin:end])
+            value = _string(written) if written[:1] == '"' else written
+            if written and MASK not in written[:8]:
+                self._parts[begin:end] = [json.dumps(masked(value), ensure_ascii=False), *[""] * (end - begin - 1)]
+                self.count += 1
+
+    def _masked_name(self, token: str, name: str) -> str:
+        found = masked_text(name)
+        self.count += found.count
+        return json.dumps(found.text, ensure_ascii=False) if found.count else token
 
     def _masked_string(self, token: str, secret: bool, room: int) -> str:
         value = _string(token)
@@ -479,6 +407,14 @@ class _JsonReader:
             self._parts.append(f"\n{' ' * self._indent * len(self._stack)}")
 
 
+def _plain(name: str | None) -> str:
+    return "" if name is None else name.lower().replace("_", "").replace("-", "")
+
+
+def _is_query(name: str) -> bool:
+    return _QUERIES.search(names.fold(name)) is not None
+
+
 def _within(value: str, room: int, depth: int) -> Masked:
     """A string of JSON, which may be JSON, base64 of it, or any text."""
     if depth < _DEPTH:
@@ -487,30 +423,24 @@ def _within(value: str, room: int, depth: int) -> Masked:
             try:
                 written = reader.written()
             except _NotJson:
-                return masked_text(value)
+                return _replaced(value, spans_of(value))
             return Masked(written, reader.count) if reader.count else Masked(value)
         if _BASE64.fullmatch(value) and (found := _within_base64(value, room, depth)) is not None:
             return found
-    return masked_text(value)
-
-
-_URL_SAFE: Final = str.maketrans("-_", "+/", "\r\n\t ")
+    return _replaced(value, spans_of(value))
 
 
 def _within_base64(value: str, room: int, depth: int) -> Masked | None:
     """The base64 of a text or of bytes, without the credentials in these; None if it is none, or contains none."""
-    plain = value.translate(_URL_SAFE).rstrip("=")
-    plain = plain[:-1] if len(plain) % 4 == 1 else plain  # it may have been cut
-    try:
-        data = base64.b64decode(f"{plain}{'=' * (-len(plain) % 4)}")
-    except binascii.Error:
+    data = from_base64(value)
+    if data is None:
         return None
-    text = data.decode("utf-8", "replace")
-    if "�" not in text[:16] and all(one.isprintable() or one in "\r\n\t" for one in text[:16]):
+    text = as_text(data)
+    if text is not None:
         found = _within(text, room, depth + 1)
         data, count = found.text.encode(), found.count
     else:
-        spans = _spans(data.decode("latin-1"))
+        spans = byte_spans(data)
         data, count = _starred(data, spans), len(spans)
     return Masked(base64.b64encode(data).decode("ascii"), count) if count else None
 
@@ -564,7 +494,7 @@ def _is_text(text: str) -> bool:
 
 def _hex(data: bytes, limit: int) -> dict[str, Any]:
     """The beginning as offset, hex and ASCII, sixteen bytes a line. The bytes of a credential are asterisks."""
-    spans = _spans(data[: limit + 4096].decode("latin-1"))
+    spans = byte_spans(data[: limit + 4096])
     shown = _starred(data[:limit], spans)
     lines = "\n".join(_hex_lines(shown))
     return _body("hex", lines, len(data), len(shown), sum(begin < limit for begin, _ in spans))
@@ -582,8 +512,3 @@ def _hex_lines(data: bytes) -> Iterator[str]:
         row = data[at : at + 16]
         plain = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in row)
         yield f"{at:08x}  {row[:8].hex(' '):<23}  {row[8:].hex(' '):<23}  {plain}"
-
-
-def masked_line(line: str) -> str:
-    """A log line without credentials: of a JSON line, also by the names of its members."""
-    return _within(line, len(line), 0).text

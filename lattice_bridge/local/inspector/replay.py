@@ -4,7 +4,8 @@ Rules:
 * Nothing leaves the stack. A request goes to the front's own port, whatever its target and its Host are; a record goes
   into a queue, a stream or a bus of the stack, and an invocation to its functions.
 * The browser never has a credential. A masked value that comes back is replaced by the original here, if it is at the
-  same place. A request is signed here, by an identity of the stack.
+  same place. At another place it is refused: a mask is never sent. A request is signed here, by an identity of the
+  stack.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import json
 import re
 import uuid
 from collections.abc import Coroutine, Hashable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from lattice_bridge.local.aws.event_bridge.buses import Entry as BusEntry
 from lattice_bridge.local.aws.event_bridge.errors import EntryRefused
@@ -32,7 +34,7 @@ from lattice_bridge.local.inspector.capture import Capture
 from lattice_bridge.local.inspector.copies import OF_CONNECTION, OF_SIGNATURE, Signing
 from lattice_bridge.local.inspector.entry import Entry, HttpIn, InvokeIn, RecordIn, Way
 from lattice_bridge.local.inspector.timeline import Timeline
-from lattice_bridge.local.web.admission import Refused, quoted
+from lattice_bridge.local.web.admission import Refused, address_of, quoted
 from lattice_bridge.local.web.server import HOST
 from lattice_bridge.local.web.sigv4 import SERVICE, UNSIGNED
 
@@ -48,7 +50,10 @@ _METHOD: Final = re.compile("[A-Za-z!#$%&'*+.^_`|~0-9-]{1,32}")
 _TARGET: Final = re.compile("/[!-~]*")
 _NAME: Final = re.compile("[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
 _VALUE: Final = re.compile("[^\0-\x08\x0a-\x1f\x7f\ud800-\udfff]*")
+_TEXT: Final = re.compile("[^\ud800-\udfff]*")
 _MAX_HEADERS: Final = 500
+_STARS: Final = 4
+"""So many asterisks are a mask, in bytes where the page shows some."""
 _CHUNK: Final = 64 * 1024
 _MISSING: Final = object()
 
@@ -209,7 +214,7 @@ class Replayer:
         outgoing = Outgoing(
             _new_text(changes, _content_of(record)),
             _attributes(changes, record.get("messageAttributes", {})),
-            group=_group(changes, attributes.get("MessageGroupId")),
+            group=_unmasked(changes, "group", attributes.get("MessageGroupId")),
             deduplication_id=str(uuid.uuid4()) if queue.is_fifo else None,  # with its own, nothing would be stored
             sender_id=str(attributes.get("SenderId", "AIDALOCAL000000000000")),
         )
@@ -219,7 +224,7 @@ class Replayer:
         stream, data = self._parts.streams.by_arn(source), record["kinesis"]
         if stream is None:
             raise Refused(409, f"replay: the stack has no stream {quoted(source)} any more. Fix: create it")
-        key = _group(changes, data["partitionKey"]) or str(data["partitionKey"])
+        key = _unmasked(changes, "group", data["partitionKey"]) or str(data["partitionKey"])
         content = _new_body(changes, _content_of(record))
         stream.check_size(key, content)
         return str(stream.put(key, content).record.number)
@@ -232,7 +237,7 @@ class Replayer:
     # ---- invocations ------------------------------------------------------------------------------------------------
 
     async def _invoke(self, entry: Entry, came_in: InvokeIn, changes: Mapping[str, Any]) -> int:
-        tenant = _text(changes, "tenant", came_in.tenant)
+        tenant = _unmasked(changes, "tenant", came_in.tenant)
         payload = _new_body({"body": changes.get("payload", changes.get("body"))}, came_in.payload)
         request = InvokeRequest(came_in.function, payload, type=came_in.type, tenant=tenant)
 
@@ -309,8 +314,7 @@ def edited(request: HttpRequest, changes: Mapping[str, Any], tenant_header: str 
         headers = [pair for pair in headers if pair[0] != tenant_header]
         headers += [] if tenant is None else [(tenant_header, _checked(_VALUE, "tenant", tenant, "one line"))]
     headers = [pair for pair in headers if pair[0] not in OF_CONNECTION]
-    if sum(name == "host" for name, _ in headers) != 1:
-        raise Refused(400, "headers: host is not there once. Fix: keep the original's")
+    address_of(method, target, headers)
     return replace(request, method=method, target=target, headers=headers, body=_new_body(changes, request.body))
 
 
@@ -328,11 +332,12 @@ def _headers(given: object, original: Sequence[tuple[str, str]]) -> Pairs:
         if kept is not None:
             left.remove(kept)  # of a repeated header, the next one has the next value
         value = pair[1]
-        if value is None or (kept is not None and value == _shown(kept)):
+        if value is None or (kept is not None and value in (kept[1], _shown(kept))):
             if kept is None:
                 raise Refused(400, f"header {quoted(name)}: the original has none. Fix: write its value")
-            value = kept[1]
-        found.append((name, _checked(_VALUE, f"header {name}", value, "one line of text", masked=False)))
+            found.append((name, kept[1]))
+        else:
+            found.append((name, _checked(_VALUE, f"header {name}", value, "one line of text")))
     return found
 
 
@@ -347,10 +352,12 @@ def _restored_target(target: str, original: str) -> str:
         return original
     (path, mark, query), (shown_path, _, shown_query) = target.partition("?"), shown.partition("?")
     original_path, _, original_query = original.partition("?")
-    parts = zip(shown_query.split("&"), original_query.split("&"), strict=True)
-    known = dict(reversed([*parts]))
+    known: dict[str, list[str]] = {}
+    for part, value in zip(shown_query.split("&"), original_query.split("&"), strict=True):
+        known.setdefault(part, []).append(value)  # two tokens of the same length look alike
     path = original_path if path == shown_path else path
-    return f"{path}{mark}{'&'.join(known.get(part, part) for part in query.split('&'))}"
+    parts = (known[part].pop(0) if known.get(part) else part for part in query.split("&"))
+    return f"{path}{mark}{'&'.join(parts)}"
 
 
 def _new_body(changes: Mapping[str, Any], original: bytes) -> bytes:
@@ -360,7 +367,7 @@ def _new_body(changes: Mapping[str, Any], original: bytes) -> bytes:
         return original
     if isinstance(given, dict) and isinstance(given.get("hex"), str):
         try:
-            return bytes.fromhex(given["hex"])
+            return _without_stars(bytes.fromhex(given["hex"]), original)
         except ValueError as error:
             raise Refused(400, "body: not hexadecimal. Fix: write two digits for each byte") from error
     if not isinstance(given, dict) or not isinstance(given.get("text"), str):
@@ -370,15 +377,31 @@ def _new_body(changes: Mapping[str, Any], original: bytes) -> bytes:
     shown = mask.body(original, len(original))["text"] if len(original) <= mask.SHOWN else ""
     if text == shown:
         return original
-    if mask.MASK in text and mask.MASK in shown:
-        restored = _restored(_loaded(text.encode()), _loaded(shown.encode()), _loaded(original))
-        text = text if restored is None else json.dumps(restored, ensure_ascii=False)
-    if mask.MASK in text:
+    if mask.has_mask(text) and shown:
+        text = _restored_text(text, shown, original)
+    if mask.has_mask(text):
         raise Refused(400, "body: a masked value is at another place. Fix: write the value itself")
     try:
         return text.encode()
     except UnicodeEncodeError as error:
         raise Refused(400, "body: it contains half of a character. Fix: write it as hex") from error
+
+
+def _without_stars(data: bytes, original: bytes) -> bytes:
+    """Bytes with the originals of those that the page has shown as asterisks, if these are at their places.
+
+    Raises:
+        Refused: 400, they are at another place.
+    """
+    shown, spans = mask.starred(original)
+    if not spans or all(b"*" * min(end - begin, _STARS) not in data for begin, end in spans):
+        return data
+    if len(data) != len(shown) or any(data[begin:end] != shown[begin:end] for begin, end in spans):
+        raise Refused(400, "body: a masked value is at another place. Fix: write the bytes themselves")
+    found = bytearray(data)
+    for begin, end in spans:
+        found[begin:end] = original[begin:end]
+    return bytes(found)
 
 
 def _new_text(changes: Mapping[str, Any], original: bytes) -> str:
@@ -389,6 +412,32 @@ def _new_text(changes: Mapping[str, Any], original: bytes) -> str:
         raise Refused(400, "body: not UTF-8. Fix: write text") from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """A number with a point or an exponent, as it was written."""
+
+    written: str
+
+
+def _restored_text(text: str, shown: str, original: bytes) -> str:
+    """JSON with the originals of masked values, and with the other values as they are written."""
+    mark = uuid.uuid4().hex
+    try:
+        value = json.loads(text, parse_float=_Number, object_pairs_hook=_without_repetition)
+    except (ValueError, RecursionError):
+        return text
+    restored = _restored(value, _loaded(shown.encode()), _loaded(original))
+    written = json.dumps(restored, ensure_ascii=False, default=lambda number: f"{mark}{number.written}")
+    return re.sub(rf'"{mark}([^"]+)"', r"\1", written)
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise Refused(400, "body: a name is repeated beside a masked value. Fix: write the value itself")
+    return found
+
+
 def _restored(value: Any, shown: Any, original: Any) -> Any:
     """JSON with the values that the page has shown as masked, where they still are."""
     if isinstance(value, dict) and isinstance(shown, dict) and isinstance(original, dict):
@@ -397,7 +446,7 @@ def _restored(value: Any, shown: Any, original: Any) -> Any:
         rest = [None] * len(value)
         parts = zip(value, [*shown, *rest], [*original, *rest], strict=False)
         return [_restored(*one) for one in parts]
-    return original if isinstance(value, str) and mask.MASK in value and value == shown else value
+    return original if isinstance(value, str) and value == shown else value
 
 
 def _loaded(content: bytes) -> Any:
@@ -414,13 +463,12 @@ def _text(changes: Mapping[str, Any], name: str, original: object) -> str | None
     return value
 
 
-def _group(changes: Mapping[str, Any], original: str | None) -> str | None:
-    value = _text(changes, "group", original)
-    if value is not None and original is not None and value == mask.masked_text(original).text:
-        return original
-    if value is not None and mask.MASK in value:
-        raise Refused(400, "group: a masked value is at another place. Fix: write the value itself")
-    return value
+def _unmasked(changes: Mapping[str, Any], name: str, original: str | None) -> str | None:
+    """A text that a person has written, or the original, also if its mask came back."""
+    value = _text(changes, name, original)
+    if value is None or (original is not None and value in (original, mask.masked_text(original).text)):
+        return original if value is not None else None
+    return _checked(_TEXT, name, value, "text")
 
 
 def _attributes(changes: Mapping[str, Any], original: Mapping[str, Any]) -> dict[str, Attribute]:
@@ -433,10 +481,12 @@ def _attributes(changes: Mapping[str, Any], original: Mapping[str, Any]) -> dict
     for name, one in given.items():
         if one is None:
             found.pop(name, None)
-        elif mask.MASK not in one:  # the original's stays
-            before = found.get(name)
-            is_text = before is not None and isinstance(before.value, str)
-            found[name] = Attribute(before.data_type if before is not None and is_text else "String", one)
+            continue
+        before = found.get(name)
+        if before is None or not isinstance(before.value, str):
+            found[name] = Attribute("String", _checked(_TEXT, f"attribute {name}", one, "text"))
+        elif one not in (before.value, _shown((name, before.value))):
+            found[name] = Attribute(before.data_type, _checked(_TEXT, f"attribute {name}", one, "text"))
     return found
 
 
@@ -447,9 +497,9 @@ def _attribute(one: Mapping[str, Any]) -> Attribute:
     return Attribute(str(one.get("dataType", "String")), "" if value is None else value)
 
 
-def _checked(pattern: re.Pattern[str], name: str, value: object, what: str, *, masked: bool = True) -> str:
-    """The value, if it is a string of the pattern."""
-    if masked and isinstance(value, str) and mask.MASK in value:
+def _checked(pattern: re.Pattern[str], name: str, value: object, what: str) -> str:
+    """The value, if it is a string of the pattern, and contains no mask."""
+    if isinstance(value, str) and mask.has_mask(value):
         raise Refused(400, f"{name}: a masked value is at another place. Fix: write the value itself")
     if not isinstance(value, str) or pattern.fullmatch(value) is None:
         raise Refused(400, f"{name}: {quoted(str(value))} is not {what}. Fix: write it so")
@@ -477,7 +527,11 @@ def signed(request: HttpRequest, signing: Signing) -> Pairs:
     kept = [pair for pair in request.headers if pair[0] not in left_out]
     token = None if signing.session is None else f"{SESSION_PREFIX}{signing.session}"
     host = next(value for name, value in kept if name == "host")
-    found = AWSRequest(request.method, f"http://{host}{request.target}", data=request.body)
+    try:
+        found = AWSRequest(request.method, f"http://{host}{request.target}", data=request.body)
+        urlsplit(found.url)
+    except ValueError as error:  # an address of IPv6 that is none
+        raise Refused(400, f"Host {quoted(host)} is malformed. Fix: send NAME or NAME:PORT") from error
     for name, value in kept:
         if name in ("host", "content-type") or name.startswith("x-amz-"):
             found.headers.add_header(name, value)

@@ -285,3 +285,15 @@ def test_file_of_something_else_is_refused(text: str) -> None:
 def test_folder_without_an_event_is_refused() -> None:
     with pytest.raises(BadContent, match=r"no event in it\. Fix: "):
         without_map().of_events([])
+
+
+@pytest.mark.parametrize("place", ["event", "reply"])
+def test_json_that_can_be_read_and_not_written_is_named(place: str) -> None:
+    """Trap G2: reading and writing have other limits of depth."""
+    deep: Any = []
+    for _ in range(5000):
+        deep = [deep]
+    event: Any = {**v2(role("support")), **({"extra": deep} if place == "event" else {})}
+    recorded = Recorded(event, {"reply": deep} if place == "reply" else {}, "0001-get-orders")
+    with pytest.raises(BadContent, match=r"0001-get-orders: nested too deeply. Fix: remove it"):
+        FromFile(None, None, 1.0).of_events([recorded])

@@ -61,6 +61,15 @@ def test_tables_of_any_event_are_accepted_by_check_and_pass(tmp_path: Path) -> N
     passes(configuration, *tables)
 
 
+def test_table_with_a_credential_is_refused_without_it(tmp_path: Path) -> None:
+    """Trap G2: a copy is masked as the page is, and a table with a mask would be another test."""
+    configuration = configured(tmp_path, BACKEND + MAP)
+    for value in ("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl", "AKIAQRSTUVWXYZ234567", "token=hunter2hunter2"):
+        with pytest.raises(Refused, match="Fix: copy it as fixture") as refused:
+            table_of(*requested(v2(role("support"), headers={"x-tenant-id": value}), configuration))
+        assert value.rpartition("=")[2] not in str(refused.value)
+
+
 def test_table_has_the_evidence_and_the_decision(tmp_path: Path) -> None:
     configuration = configured(tmp_path, BACKEND + MAP)
     event = v2(role("support"), headers={"x-tenant-id": "green", "authorization": "secret"})

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from lattice_bridge.local.inspector.mask import SHOWN, body, is_credential, masked_headers, masked_line, masked_target
+from lattice_bridge.local.inspector.credentials import is_credential
+from lattice_bridge.local.inspector.mask import SHOWN, body, masked_headers, masked_line, masked_target
 
 SECRET = "hunter2hunter2"
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJibHVlIn0.c2lnbmF0dXJl"
@@ -177,22 +178,6 @@ def test_only_the_beginning_of_a_large_body_is_read(data: bytes) -> None:
     assert found["bytes"] == len(data)
     assert found["shown"] <= SHOWN
     assert len(found["text"]) < 8 * SHOWN
-
-
-@pytest.mark.parametrize(
-    "part",
-    [
-        *("eyJ-", "eyJ", "eyJabcdef.", "a.", "-", "://a:", "a:", "password=[", "password: ", '"password":[', "\\'a"),
-        *("('password',", "<a ", "<password>", 'name="password"\r\n\r\n', "a ", "\\", '\\"', "[", "'", "A", "A\n"),
-        *("bearer ", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "AKIA", "password='", "'password':'", "%5B"),
-    ],
-)
-@pytest.mark.parametrize("before", ["", "'password':[", "password="])
-def test_time_is_in_proportion_to_the_text(part: str, before: str) -> None:
-    """Trap G2: a header has 256 KB. A pattern that began anew at each character would need minutes."""
-    began = time.process_time()
-    masked_line(before + part * (100_000 // len(part)))
-    assert time.process_time() - began < 2
 
 
 def test_secret_that_the_limit_cuts_is_masked() -> None:

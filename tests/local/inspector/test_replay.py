@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from types import SimpleNamespace
@@ -338,6 +339,61 @@ def test_large_body_is_replaced_as_a_whole() -> None:
         edited(large, {"body": {"text": f'{{"a": "{mask.MASK}"}}'}}, None)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"headers": [["host", "localhost"], ["authorization", f"{MASKED} "]]},
+        {"headers": [["host", "localhost"], ["x-b", MASKED]]},
+        {"tenant": MASKED},
+        {"method": MASKED},
+        {"body": {"text": json.dumps({"other": MASKED})}},
+        {"body": {"text": json.dumps({"other": base64.b64encode(f"a={MASKED}".encode()).decode()})}},
+        {"body": {"text": '{"other": "\\u2022\\u2022\\u2022\\u2022 7 characters"}'}},
+        {"body": {"text": f'{{"password": "{mask.masked("hunter2-hunter2")}", "a": 1, "a": 2}}'}},
+    ],
+)
+def test_mask_is_never_sent(changes: dict[str, Any]) -> None:
+    """Trap G2: a function would take it for the token. A person learns that it is not the value."""
+    world = World()
+    with pytest.raises(Refused, match=r"masked value.*Fix: write the value itself") as refused:
+        world.replay(requested(), **changes)
+    assert (refused.value.status, world.front.requests) == (400, [])
+
+
+def test_mask_in_bytes_and_in_base64_is_the_original_at_its_place() -> None:
+    """Trap G2: the page shows asterisks in a binary body, and a mask within base64."""
+    inner = base64.b64encode(b'{"password": "hunter2-hunter2"}').decode()
+    original = json.dumps({"data": inner, "a": 1.50, "b": 2}).encode().replace(b"1.5", b"1.50")
+    text = mask.body(original)["text"]
+    assert inner not in text
+    request = HttpRequest("POST", "/", [("host", "localhost")], original)
+    sent = edited(request, {"body": {"text": text.replace('"b": 2', '"b": 3e400')}}, None).body
+    assert sent == f'{{"data": "{inner}", "a": 1.50, "b": 3e400}}'.encode()
+
+    binary = replace(request, body=b"\xff\xfepassword=hunter2hunter2&a=1")
+    shown = b"\xff\xfepassword=**************&a=2".hex()
+    assert edited(binary, {"body": {"hex": shown}}, None).body == b"\xff\xfepassword=hunter2hunter2&a=2"
+    assert edited(binary, {"body": {"hex": "00ff"}}, None).body == b"\x00\xff"
+    with pytest.raises(Refused, match="masked value"):
+        edited(binary, {"body": {"hex": f"{shown}00"}}, None)
+
+
+def test_two_tokens_of_one_length_keep_their_places() -> None:
+    request = HttpRequest("GET", "/a?token=AAAA&token=BBBB&x=1", [("host", "localhost")])
+    target = mask.masked_target(request.target).replace("x=1", "x=2")
+    assert edited(request, {"target": target}, None).target == "/a?token=AAAA&token=BBBB&x=2"
+
+
+@pytest.mark.parametrize("host", ["[", "[:::]", "a b", "a@b", ""])
+@pytest.mark.parametrize("access_key", [None, "LOCALBLUE"])
+def test_malformed_host_is_refused(host: str, access_key: str | None) -> None:
+    """Trap G2: also before it is signed."""
+    world = World()
+    with pytest.raises(Refused, match=r"Host|403 Forbidden"):
+        world.replay(requested(access_key=access_key), headers=[["host", host]])
+    assert world.front.requests == []
+
+
 def test_framing_of_the_original_is_not_sent() -> None:
     request = request_of(requested())
     headers = [*request.headers, ("transfer-encoding", "chunked"), ("content-length", "7"), ("upgrade", "h2c")]
@@ -393,6 +449,31 @@ def test_message_is_put_into_its_queue_again() -> None:
     assert first.attributes == {"tenant": Attribute("String", "blue"), "b": Attribute("Binary", b"\xff")}
     assert (second.body, second.group) == ("bye", "h")
     assert second.attributes == {"tenant": Attribute("String", "green"), "new": Attribute("String", "x")}
+
+
+def test_mask_in_a_message_is_never_sent() -> None:
+    """Trap G2: in an attribute, also one that is masked in part, in a group, and in the tenant of an Invoke."""
+    world = World()
+    queue = world.queues.create("orders.fifo", {"FifoQueue": "true"})
+    record: Any = sqs_record("{}", queue=queue.arn, group=TOKEN)
+    record["messageAttributes"] = {"a": {"dataType": "String", "stringValue": "u=1&password=hunter2"}}
+    entry = recorded("queue", record)
+    edit = editable(entry)
+    assert edit is not None
+    shown = edit["attributes"]["a"]
+    assert (shown, edit["group"]) == (f"u=1&password={mask.masked('hunter2')}", MASKED)
+    for changes in ({"attributes": {"a": f"{shown}x"}}, {"attributes": {"b": shown}}, {"group": f"a{MASKED}"}):
+        with pytest.raises(Refused, match="a masked value is at another place"):
+            world.arriving(entry, None, **changes)
+    world.arriving(entry, None, attributes={"a": shown}, group=MASKED)
+    (message,) = (one.outgoing for one in queue.peek(limit=9))
+    assert (message.attributes["a"].value, message.group) == ("u=1&password=hunter2", TOKEN)
+    invoked = Entry("invoke", "", "f", "id", 1.0, content=Content(InvokeIn("f", b"{}", TOKEN)))
+    for tenant in (f"{MASKED}x", "\ud800"):
+        with pytest.raises(Refused, match="tenant: "):
+            world.replay(invoked, tenant=tenant)
+    world.replay(invoked, tenant=MASKED)
+    assert [one.tenant for one in world.service.invoked] == [TOKEN]
 
 
 def test_masked_part_of_a_message_is_the_originals() -> None:
