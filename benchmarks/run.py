@@ -14,7 +14,22 @@ from typing import Final
 import click
 from rich.console import Console
 
-from benchmarks import authorizer, body, goals, payloads, queues, records, rules, size, start, threads, tokens, warm
+from benchmarks import (
+    authorizer,
+    body,
+    goals,
+    payloads,
+    queues,
+    records,
+    rules,
+    size,
+    stack,
+    start,
+    threads,
+    tls,
+    tokens,
+    warm,
+)
 from benchmarks.cpu import microseconds
 from benchmarks.responder import responding
 from benchmarks.section import Bench, Section
@@ -24,6 +39,7 @@ RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 SECTIONS: Final[Mapping[str, Callable[[Bench], Section]]] = {
     "warm": warm.run,
     "start": start.run,
+    "tls": tls.run,
     "body": body.run,
     "payloads": payloads.run,
     "size": size.run,
@@ -33,13 +49,14 @@ SECTIONS: Final[Mapping[str, Callable[[Bench], Section]]] = {
     "authorizer": authorizer.run,
     "records": records.run,
     "queues": queues.run,
+    "stack": stack.run,
 }
 _HOW: Final = """# What the bridge costs
 
 Written by `make bench`. CPU time of one process, in rounds whose contenders take turns; a ratio is the median of the
 rounds' ratios, and holds better than microseconds do. Each contender is a process of its own with Lambda's variables
-and a session token, and calls a responder in yet another process, over HTTP on the loopback. The bridge runs as
-packaged, with its configuration compiled and its log on.
+and a session token, and calls a responder in yet another process, over HTTP on the loopback, or over HTTPS where the
+table says so. The bridge runs as packaged, with its configuration compiled and its log on.
 """
 
 

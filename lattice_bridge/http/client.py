@@ -225,7 +225,7 @@ class _DeadlineSocket:
 
 
 class TlsSession:
-    """The TLS session of the latest connection, which the next connection resumes. Safe to share by threads.
+    """The TLS session of the latest full handshake, which later connections resume. Safe to share by threads.
 
     A resumed handshake has no certificate: the server proves that it has the session's keys, which only the server with
     the verified certificate has. So a session is offered only to the endpoint and with the context that it came from.
@@ -242,32 +242,28 @@ class TlsSession:
 
     def wrap(
         self, channel: socket.socket, endpoint: Endpoint, context: ssl.SSLContext
-    ) -> tuple[ssl.SSLSocket, Callable[[], None]]:
+    ) -> tuple[ssl.SSLSocket, Callable[[], None] | None]:
         """Does the handshake on a connected socket, with the latest session if it is for this endpoint and context.
 
         Returns:
-            The socket, and what keeps its session. TLS 1.3 sends it after the handshake: call this after an answer.
+            The socket; and after a full handshake, what keeps the new session. TLS 1.3 sends the session after the
+            handshake, so call this after an answer. A resumed one need not be replaced: a ticket is good for many uses.
 
         Raises:
             OSError: the handshake failed.
         """
         latest, now = self._latest, self._now()
-        if latest is not None and not (
-            latest.endpoint == endpoint and latest.context is context and 0 <= now - latest.verified <= RESUMABLE
-        ):
-            latest = None
-        secured = context.wrap_socket(
-            channel, server_hostname=_unencoded(endpoint.host), session=latest.session if latest else None
-        )
-        # Another session of a resumed one is as old as the certificate's verification, or it would never be done again.
-        verified = latest.verified if latest and secured.session_reused else now
+        offered = None
+        if latest is not None and latest.endpoint == endpoint and latest.context is context:
+            offered = latest.session if 0 <= now - latest.verified <= RESUMABLE else None
+        secured = context.wrap_socket(channel, server_hostname=_unencoded(endpoint.host), session=offered)
 
         def keep() -> None:
             session = secured.session
             if session is not None and session.has_ticket:
-                self._latest = _Resumable(endpoint, context, session, verified)
+                self._latest = _Resumable(endpoint, context, session, now)
 
-        return secured, keep
+        return secured, None if secured.session_reused else keep
 
 
 class _Resumable(NamedTuple):

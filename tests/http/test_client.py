@@ -297,7 +297,7 @@ def test_session_is_not_offered_with_other_authorities(certificate: Path, trusti
     ("seconds", "expected"),
     [
         ((0, RESUMABLE - 1, RESUMABLE), [False, True, True]),
-        ((0, RESUMABLE - 1, RESUMABLE + 1), [False, True, False]),  # the second session is as old as the first
+        ((0, RESUMABLE - 1, RESUMABLE + 1), [False, True, False]),  # a resumed session does not become younger
         ((0, -1, -1), [False, False, True]),  # the clock was set back: the age is unknown
     ],
 )
