@@ -163,7 +163,7 @@ class Comparison:
             manner, trusted = Manner(certificate=str(made.server), keeps=manner.keeps), made.root
         with responding(manner) as url:
             contenders = {
-                (which, line.contender, line.packaged): Contender(
+                key(which, line.contender, line.packaged): Contender(
                     line.contender, like_lambda(url, self._configuration(which, line.packaged), trusted), root
                 )
                 for line in group.lines
@@ -172,10 +172,9 @@ class Comparison:
             names = {line.label for line in group.lines}
             for peer in {line.peer for line in group.lines} - names:
                 environ = like_lambda(url, self._configuration(AFTER, group.lines[0].packaged), trusted)
-                contenders[AFTER, peer, ()] = Contender(peer, environ)
-            labels = {str(key): contender for key, contender in contenders.items()}
-            found = take_turns(labels, self.few(group.rounds), THREADS if self._quick else group.requests)
-        return [_row(line, group, found) for line in group.lines]
+                contenders[key(AFTER, peer)] = Contender(peer, environ)
+            found = take_turns(contenders, self.few(group.rounds), THREADS if self._quick else group.requests)
+        return [row(line, group.lines, found) for line in group.lines]
 
     def starts(self) -> list[tuple[str, ...]]:
         """Milliseconds of a fresh process to its first answer."""
@@ -183,8 +182,7 @@ class Comparison:
         programs = {name: start.PROGRAMS[name] for name in (start.BUILT_BY_SAM, start.POWERTOOLS, start.CLIENT)}
         for which, root in self._checkouts.items():
             folders[which], programs[which] = self._folder / f"start-{which}", start.PROGRAMS[start.PACKAGED]
-            runtime = f"python{sys.version_info.major}.{sys.version_info.minor}"
-            _run_in(root, _PACKAGE, str(folders[which]), runtime)
+            _run_in(root, _PACKAGE, str(folders[which]), start.runtime_of())
             start.as_unzipped(folders[which])
         with responding() as url:
             environs = {name: like_lambda(url, folders[name]) for name in programs}
@@ -222,11 +220,11 @@ class Comparison:
 
     def _configuration(self, which: str, packaged: tuple[str, ...]) -> Path:
         """The folder with what a checkout has packaged, made once."""
-        key = which, packaged
-        if key not in self._packaged:
-            self._packaged[key] = self._folder / f"{which}-{len(self._packaged)}"
-            _run_in(self._checkouts[which], _CONFIGURATION, packaged[0], str(self._packaged[key]), *packaged[1:])
-        return self._packaged[key]
+        made = self._packaged.get((which, packaged))
+        if made is None:
+            made = self._packaged[which, packaged] = self._folder / f"{which}-{len(self._packaged)}"
+            _run_in(self._checkouts[which], _CONFIGURATION, packaged[0], str(made), *packaged[1:])
+        return made
 
 
 def _run_in(checkout: Path, program: str, *arguments: str) -> None:
@@ -235,11 +233,17 @@ def _run_in(checkout: Path, program: str, *arguments: str) -> None:
     subprocess.run([sys.executable, "-c", program, *arguments], cwd=checkout, env=environ, check=True)
 
 
-def _row(line: Line, group: Group, found: Measured) -> tuple[str, ...]:
-    before, after = (str((which, line.contender, line.packaged)) for which in (BEFORE, AFTER))
-    beside = next((one for one in group.lines if one.label == line.peer), None)
+def key(which: str, contender: str, packaged: tuple[str, ...] = ()) -> str:
+    """The label of a process. A peer that is the same for both has packaged nothing of its own."""
+    return f"{which}: {contender}: {' '.join(packaged)}"
+
+
+def row(line: Line, lines: Sequence[Line], found: Measured) -> tuple[str, ...]:
+    """A row of the table. If the peer is one of the other lines, each checkout is compared with its own."""
+    before, after = (key(which, line.contender, line.packaged) for which in (BEFORE, AFTER))
+    beside = next((one for one in lines if one.label == line.peer), None)
     peers = {
-        which: str((AFTER, line.peer, ()) if beside is None else (which, beside.contender, beside.packaged))
+        which: key(AFTER, line.peer) if beside is None else key(which, beside.contender, beside.packaged)
         for which in (BEFORE, AFTER)
     }
     return (

@@ -54,14 +54,22 @@ class _Key:
 
     def signed_by(self, issuer: _Key, *, authority: bool) -> x509.Certificate:
         now = datetime.now(UTC)
+        own, its = self._key.public_key(), issuer._key.public_key()
         made = x509.CertificateBuilder(
             issuer._name,
             self._name,
-            self._key.public_key(),
+            own,
             x509.random_serial_number(),
             now - timedelta(hours=1),
             now + timedelta(days=1),
-        ).add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        )
+        for extension, critical in (  # Python 3.13 refuses certificates without these
+            (x509.BasicConstraints(ca=authority, path_length=None), True),
+            (_usage(authority=authority), True),
+            (x509.SubjectKeyIdentifier.from_public_key(own), False),
+            (x509.AuthorityKeyIdentifier.from_issuer_public_key(its), False),
+        ):
+            made = made.add_extension(extension, critical=critical)
         if not authority:
             address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
             made = made.add_extension(x509.SubjectAlternativeName([address]), critical=False)
@@ -69,6 +77,20 @@ class _Key:
 
     def pem(self) -> bytes:
         return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _usage(*, authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not authority,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

@@ -95,8 +95,11 @@ def markdown(tables: Sequence[Table]) -> str:
 @click.command()
 @click.option("--quick", is_flag=True, help="See that everything works; the figures mean nothing.")
 @click.option("--only", type=click.Choice(list(SECTIONS)), multiple=True, help="Some parts; writes no file.")
+@click.option(
+    "--python", default=sys.executable, help="The Python that starts are measured with, such as Lambda's python3.13."
+)
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Where to write, in any case.")
-def main(quick: bool, only: tuple[str, ...], output: Path | None) -> None:
+def main(quick: bool, only: tuple[str, ...], python: str, output: Path | None) -> None:
     """Measure, and show what is to be reached."""
     began, progress = time.monotonic(), Console(stderr=True)
     tables: list[Table] = []
@@ -105,7 +108,7 @@ def main(quick: bool, only: tuple[str, ...], output: Path | None) -> None:
     with responding() as url, tempfile.TemporaryDirectory() as folder:
         for number, name in enumerate(names, 1):
             progress.print(f"{time.monotonic() - began:4.0f} s  {number}/{len(names)}  {name}", highlight=False)
-            section = SECTIONS[name](Bench(url, Path(folder), quick))
+            section = SECTIONS[name](Bench(url, Path(folder), quick, python))
             tables += section.tables
             ratios |= section.ratios
     reached = goals.table(ratios, quick=quick)

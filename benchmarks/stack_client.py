@@ -22,7 +22,7 @@ from benchmarks.soak import TENANTS
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
-class _Connection:
+class Connection:
     """One connection, with its turn of the tenants."""
 
     def __init__(self, host: str, port: int, offset: int) -> None:
@@ -39,6 +39,7 @@ class _Connection:
         self._received, self._tenant = b"", b""
 
     def ask(self) -> None:
+        """Sends the next request."""
         request, self._tenant = next(self._turns)
         self.channel.sendall(request)
 
@@ -60,7 +61,7 @@ class _Connection:
         return head.startswith(b"HTTP/1.1 200 ") and self._tenant in body
 
 
-def load(connections: list[_Connection], requests: int) -> int:
+def load(connections: list[Connection], requests: int) -> int:
     """Makes the requests. Returns how many answers were not the tenant's own."""
     wrong, unsent = 0, requests
     with selectors.DefaultSelector() as selector:
@@ -84,7 +85,7 @@ def load(connections: list[_Connection], requests: int) -> int:
 
 def main() -> None:
     address, number = urlsplit(sys.argv[1]), int(sys.argv[2])
-    connections = [_Connection(str(address.hostname), address.port or 80, offset) for offset in range(number)]
+    connections = [Connection(str(address.hostname), address.port or 80, offset) for offset in range(number)]
     for line in sys.stdin:
         wall, cpu = time.perf_counter(), time.process_time()
         wrong = load(connections, int(line))

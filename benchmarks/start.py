@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import compileall
 import os
 import shutil
 import statistics
@@ -64,12 +63,12 @@ def _over_tls(name: str) -> str:
     return f"{name}, over TLS"
 
 
-def milliseconds(program: str, folder: Path, environ: dict[str, str]) -> float:
+def milliseconds(program: str, folder: Path, environ: dict[str, str], python: str = sys.executable) -> float:
     """CPU of a process from its start to its end, in user and kernel.
 
     As in Lambda, the folder is the current one and on the path, nothing else is installed, and no bytecode is written.
     """
-    command = [sys.executable, "-S", "-B", "-c", program]
+    command = [python, "-S", "-B", "-c", program]
     with subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.DEVNULL) as process:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -79,12 +78,16 @@ def milliseconds(program: str, folder: Path, environ: dict[str, str]) -> float:
 
 
 def rounds_of(
-    programs: Mapping[str, str], folders: Mapping[str, Path], environs: Mapping[str, dict[str, str]], rounds: int
+    programs: Mapping[str, str],
+    folders: Mapping[str, Path],
+    environs: Mapping[str, dict[str, str]],
+    rounds: int,
+    python: str = sys.executable,
 ) -> list[dict[str, float]]:
     """The milliseconds of each program in each round. They take turns, every other round backwards."""
 
     def measure(name: str) -> float:
-        return milliseconds(programs[name], folders[name], environs[name])
+        return milliseconds(programs[name], folders[name], environs[name], python)
 
     names = list(programs)
     for name in names:
@@ -92,12 +95,19 @@ def rounds_of(
     return [{name: measure(name) for name in (names if number % 2 == 0 else names[::-1])} for number in range(rounds)]
 
 
-def bridge_folders(folder: Path) -> dict[str, Path]:
+def runtime_of(python: str = sys.executable) -> str:
+    """Lambda's name of an interpreter's release, as in `python3.13`."""
+    command = [python, "-c", "import sys; print('python%d.%d' % sys.version_info[:2])"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def bridge_folders(folder: Path, python: str = sys.executable) -> dict[str, Path]:
     """What the bridge's Lambda would have at /var/task."""
-    runtime = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    runtime = runtime_of(python)
     text = configuration.SHIPPED.read_text(encoding="utf-8")
     found: dict[str, Path] = {}
-    for name, compiler in ((PACKAGED, compiler_for(runtime)), (NO_BYTECODE, None), (TOML, compiler_for(runtime))):
+    bytecode = compiler_for(runtime, [python])
+    for name, compiler in ((PACKAGED, bytecode), (NO_BYTECODE, None), (TOML, bytecode)):
         found[name] = folder / f"bridge-{len(found)}"
         request = Request(text, folder, runtime, compiler, False, lambda _: None, install_from_here)
         build_folder(request, "x86_64", found[name])
@@ -106,7 +116,7 @@ def bridge_folders(folder: Path) -> dict[str, Path]:
     return found
 
 
-def peer_folders(folder: Path) -> dict[str, Path]:
+def peer_folders(folder: Path, python: str = sys.executable) -> dict[str, Path]:
     """What the Lambda of each peer would have at /var/task."""
     found: dict[str, Path] = {}
     packages = {"aws-lambda-powertools", "boto3"}
@@ -115,7 +125,7 @@ def peer_folders(folder: Path) -> dict[str, Path]:
         found[name] = folder / f"powertools-{len(found)}"
         copy_from_here(packages, found[name])
         shutil.copy(Path(__file__).with_name("powertools.py"), found[name])
-    compileall.compile_dir(found[POWERTOOLS], quiet=1)
+    subprocess.run([python, "-m", "compileall", "-q", str(found[POWERTOOLS])], check=True)
     return {**found, CLIENT: found[POWERTOOLS], INTERPRETER: found[POWERTOOLS]}
 
 
@@ -126,15 +136,18 @@ def as_unzipped(folder: Path) -> None:
 
 
 def run(bench: Bench) -> Section:
-    folders = bridge_folders(bench.folder / "start") | peer_folders(bench.folder / "start")
+    folders = bridge_folders(bench.folder / "start", bench.python)
+    folders |= peer_folders(bench.folder / "start", bench.python)
     certificates = Certificates.made_in(bench.folder / "start-tls")
     with responding(Manner(certificate=str(certificates.server))) as secure:
         environs = {name: like_lambda(bench.url, folder) for name, folder in folders.items()}
         programs, also = dict(PROGRAMS), (PACKAGED, POWERTOOLS, BUILT_BY_SAM)
+        if runtime_of(bench.python) != runtime_of():
+            del programs[TOML]  # it imports pydantic, which is installed for this Python alone
         for name in also:
             programs[_over_tls(name)], folders[_over_tls(name)] = PROGRAMS[name], folders[name]
             environs[_over_tls(name)] = like_lambda(secure, folders[name], certificates.bundle)
-        found = rounds_of(programs, folders, environs, bench.few(ROUNDS))
+        found = rounds_of(programs, folders, environs, bench.few(ROUNDS), bench.python)
 
     def ratio(name: str, other: str) -> float:
         return statistics.median(one[name] / one[other] for one in found)
@@ -159,8 +172,9 @@ def run(bench: Bench) -> Section:
         "except the second, and what `sam build` packages, which contains none. The last rows are with TLS, which "
         "reads as many authorities as this machine trusts; the others are without."
     )
+    release = runtime_of(bench.python).replace("python", "Python ")
     return Section(
-        [Table(f"Start to the first answer, {len(found)} rounds", columns, rows, note)],
+        [Table(f"Start to the first answer, {release}, {len(found)} rounds", columns, rows, note)],
         {
             "packaged start": ratio(PACKAGED, BUILT_BY_SAM),
             "start over Powertools": ratio(PACKAGED, POWERTOOLS),
