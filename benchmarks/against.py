@@ -7,6 +7,7 @@ configuration and its own code: what one has compiled, the other would ignore.
 from __future__ import annotations
 
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -223,7 +224,8 @@ class Comparison:
         made = self._packaged.get((which, packaged))
         if made is None:
             made = self._packaged[which, packaged] = self._folder / f"{which}-{len(self._packaged)}"
-            _run_in(self._checkouts[which], _CONFIGURATION, packaged[0], str(made), *packaged[1:])
+            sizes = (str(min(int(size), 1_000)) if self._quick else size for size in packaged[1:])
+            _run_in(self._checkouts[which], _CONFIGURATION, packaged[0], str(made), *sizes)
         return made
 
 
@@ -295,6 +297,7 @@ def compare(commit: str, parts: Sequence[str], progress: Console, *, quick: bool
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A file for the table, in Markdown.")
 def main(commit: str, quick: bool, only: tuple[str, ...], output: Path | None) -> None:
     """Measure this checkout and COMMIT side by side."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # or it would end without removing the worktree
     table = compare(commit, only or PARTS, Console(stderr=True), quick=quick)
     console = Console()
     console.width = console.width if console.is_terminal else 120
