@@ -19,10 +19,10 @@ CORE := tests/http tests/identity tests/tenancy tests/config tests/review tests/
   --ignore tests/tenancy/test_registry_table.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick format thorough coverage check docs fuzz soak queuesoak streamsoak bench lock package clean build-BridgeFunction
+.PHONY: help run test quick format thorough coverage check docs fuzz soak bridgesoak queuesoak streamsoak bench bench-against lock package clean build-BridgeFunction
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/; s/\$$\$$/$$/' | sort | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/; s/\$$\$$/$$/' | sort | expand -t 15
 
 run: $(VENV)/local ## Serve template.yaml on this machine, on $$PORT (8080), until Ctrl-C
 	@exec $(BIN)/lattice-bridge local --inspect --parameter AuthType=NONE $(ARGS)
@@ -60,6 +60,9 @@ fuzz: $(VENV)/dev ## Run 100,000 examples of the testing strategies against the 
 soak: $(VENV)/dev ## Send 20,000 requests through the whole local stack, and measure its memory: 4 min with two busy cores
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
+bridgesoak: $(VENV)/dev ## Send 1,000,000 requests of 64 tenants through the bridge in 32 threads: 20 min with two idle cores
+	@$(BIN)/python -m benchmarks.bridge_soak $(ARGS)
+
 queuesoak: $(VENV)/dev ## Send 10,000 messages through queues while functions fail and routers are killed: 7 min with two busy cores
 	@$(BIN)/python -m benchmarks.queue_soak $(ARGS)
 
@@ -68,6 +71,9 @@ streamsoak: $(VENV)/dev ## Send 100,000 Kinesis records over 4 shards while func
 
 bench: $(VENV)/dev ## Measure the bridge and its alternatives, and write benchmarks/RESULTS.md; takes long
 	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+bench-against: $(VENV)/dev ## Measure this checkout beside the commit $$COMMIT, in turns; takes 15 min
+	@$(BIN)/python -m benchmarks.against $(or $(COMMIT),$(error Name a commit: make bench-against COMMIT=HEAD~1)) $(ARGS)
 
 lock: $(VENV)/local ## Write the hashes of the packages for Lambda into requirements-lambda.txt
 	@$(BIN)/python -m tools.lock

@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,12 +22,14 @@ from benchmarks.batch import ARN, FIFO_ARN, STREAM_ARN, TABLE_ARN, batch_of, rec
 from benchmarks.configuration import FUNCTION, ISSUER
 from benchmarks.request import EVENT, TENANT, Context, by_token, large, of_tenant
 
-Batch = Callable[[int], None]
-"""Makes so many requests."""
+Batch = Callable[[int], int]
+"""Makes so many requests. Returns how many answers were of another tenant."""
 
 Handler = Callable[[Any, Any], Mapping[str, Any]]
 
 THREADS: Final = 32
+TENANTS: Final = 64
+"""Of the soak."""
 PAYLOAD: Final = json.dumps(EVENT, separators=(",", ":")).encode()
 _PATH: Final = "/2015-03-31/functions/counter-isolated%3Alive/invocations"
 
@@ -103,7 +106,12 @@ def bare_boto3() -> Batch:
 def bare_post() -> Batch:
     """The floor: http.client, a kept-open connection, nothing signed and nothing checked."""
     address = urlsplit(os.environ["AWS_ENDPOINT_URL_LAMBDA"])
-    connection = http.client.HTTPConnection(str(address.hostname), address.port)
+    host, port = str(address.hostname), address.port
+    if address.scheme == "https":
+        context = ssl.create_default_context(cafile=os.environ["AWS_CA_BUNDLE"])
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(host, port, context=context)
+    else:
+        connection = http.client.HTTPConnection(host, port)
 
     def call() -> object:
         connection.request("POST", _PATH, PAYLOAD, {"x-amz-tenant-id": TENANT})
@@ -118,25 +126,51 @@ def large_bodies(make: Callable[[], Handler]) -> Batch:
     _requests(handler, [EVENT])(20)
     event = cache(large)
 
-    def batch(number: int) -> None:
+    def batch(number: int) -> int:
         for _ in range(number):
             _check(handler(event(), Context()), TENANT)
+        return 0
 
     return batch
 
 
-def in_threads(make: Callable[[], Handler]) -> Batch:
-    """Each thread asks for a tenant of its own."""
+def in_threads(make: Callable[[], Handler], *, may_cross: bool = False) -> Batch:
+    """Each thread asks for a tenant of its own.
+
+    Args:
+        make: the handler.
+        may_cross: answers of another tenant are counted; otherwise the first one ends the run.
+    """
     handler = make()
     pool = ThreadPoolExecutor(THREADS)
 
-    def one(thread: int, number: int) -> None:
-        event, tenant = of_tenant(thread), f"tenant-{thread}"
+    def one(thread: int, number: int) -> int:
+        event, tenant, crossed = of_tenant(thread), f"tenant-{thread}", 0
         for _ in range(number):
+            reply = handler(event, Context())
+            if may_cross and reply["statusCode"] == 200 and tenant not in json.loads(reply["body"]).values():
+                crossed += 1
+            else:
+                _check(reply, tenant)
+        return crossed
+
+    return lambda number: sum(pool.map(lambda thread: one(thread, number // THREADS), range(THREADS)))
+
+
+def many_tenants() -> Batch:
+    """Each thread asks for all tenants in turn, and begins with another than its neighbours."""
+    handler = ours()
+    pool = ThreadPoolExecutor(THREADS)
+    events = [(of_tenant(number), f"tenant-{number}") for number in range(TENANTS)]
+
+    def one(thread: int, number: int) -> None:
+        for turn in range(number):
+            event, tenant = events[(thread + turn) % TENANTS]
             _check(handler(event, Context()), tenant)
 
-    def batch(number: int) -> None:
+    def batch(number: int) -> int:
         list(pool.map(lambda thread: one(thread, number // THREADS), range(THREADS)))
+        return 0
 
     return batch
 
@@ -145,11 +179,12 @@ def of_records(make: Callable[[], Handler], arn: str, size: int) -> Batch:
     """Batches of so many records. Each record of a FIFO queue has a group of its own."""
     handler, event = make(), batch_of(arn, size)
 
-    def batch(number: int) -> None:
+    def batch(number: int) -> int:
         for _ in range(max(number // size, 1)):
             answer = handler(event, Context())
             if answer != {"batchItemFailures": []}:
                 raise AssertionError(f"{arn}: {answer}")
+        return 0
 
     return batch
 
@@ -174,7 +209,7 @@ def bare_records_in_threads(arn: str) -> Batch:
     """The same with as many threads as the router has: some of what threads cost is not the router's."""
     batch = bare_records(arn)
     pool = ThreadPoolExecutor(BATCH)
-    return lambda number: [*pool.map(batch, [number // BATCH] * BATCH)].clear()
+    return lambda number: sum(pool.map(batch, [number // BATCH] * BATCH))
 
 
 OURS: Final = "the bridge, by IAM principal"
@@ -190,6 +225,7 @@ LARGE: Final = "the bridge, 6 MB"
 LARGE_POWERTOOLS: Final = "Powertools' resolver and boto3, 6 MB"
 MANY: Final = "the bridge, 32 threads"
 MANY_POWERTOOLS: Final = "Powertools' resolver and boto3, 32 threads"
+SOAK: Final = "the bridge, 32 threads, 64 tenants"
 BATCH, GROUPS = 10, 100
 ONE: Final = "the router, concurrency 1"
 SIXTEEN: Final = "the router, concurrency 16"
@@ -220,7 +256,8 @@ CONTENDERS: Final[Mapping[str, Callable[[], Batch]]] = {
     LARGE: partial(large_bodies, ours),
     LARGE_POWERTOOLS: partial(large_bodies, powertools),
     MANY: partial(in_threads, ours),
-    MANY_POWERTOOLS: partial(in_threads, powertools),
+    MANY_POWERTOOLS: partial(in_threads, powertools, may_cross=True),
+    SOAK: many_tenants,
     ONE: partial(of_records, ours, ARN, BATCH),
     SIXTEEN: partial(of_records, ours, ARN, BATCH),
     BARE: partial(bare_records, ARN),
@@ -245,9 +282,10 @@ def _requests(handler: Handler, events: Iterable[Any]) -> Batch:
 
 
 def _calls(call: Callable[[], object]) -> Batch:
-    def batch(number: int) -> None:
+    def batch(number: int) -> int:
         for _ in range(number):
             call()
+        return 0
 
     return batch
 

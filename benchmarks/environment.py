@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+"""This checkout."""
 
 
-def like_lambda(url: str, folder: Path) -> dict[str, str]:
+def like_lambda(url: str, folder: Path, trusted: Path | None = None) -> dict[str, str]:
     """What a deployed function finds, a session token among it: each request is signed with one, and carries it.
 
     Args:
         url: of the responder.
         folder: what was packaged.
+        trusted: a file of certificate authorities, for TLS.
     """
     kept = {
         name: value
@@ -33,4 +38,5 @@ def like_lambda(url: str, folder: Path) -> dict[str, str]:
         "_X_AMZN_TRACE_ID": "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0",
         "LAMBDA_TASK_ROOT": str(folder),
         "LC_ALL": "C.UTF-8",
+        **({} if trusted is None else {"AWS_CA_BUNDLE": str(trusted)}),
     }

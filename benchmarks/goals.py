@@ -8,15 +8,17 @@ from typing import Final
 from benchmarks.table import Table
 
 GOALS: Final = (
-    ("warm, IAM principal: CPU over Powertools with boto3", "warm over Powertools", 0.20),
-    ("warm, IAM principal: CPU over an unsigned POST", "warm over POST", 1.8),
-    ("warm, remembered token: CPU over Powertools with boto3", "remembered over Powertools", 0.25),
+    ("warm, IAM principal: CPU over Powertools with boto3", "warm over Powertools", 0.17),
+    ("warm, IAM principal: CPU over an unsigned POST", "warm over POST", 1.7),
+    ("warm, remembered token: CPU over Powertools with boto3", "remembered over Powertools", 0.20),
     ("start as packaged over Powertools with boto3 as `sam build` packages it", "packaged start", 0.25),
-    ("start to first answer over Powertools with boto3", "start over Powertools", 0.45),
-    ("start to first answer over import boto3 and a client", "start over boto3", 0.7),
-    ("6 MB body: CPU over Powertools with boto3", "6 MB over Powertools", 0.5),
+    ("start to first answer over Powertools with boto3", "start over Powertools", 0.25),
+    ("start to first answer over import boto3 and a client", "start over boto3", 0.45),
+    ("6 MB body: CPU over Powertools with boto3", "6 MB over Powertools", 0.35),
     ("6 MB body: peak memory over idle, in bodies", "6 MB peak", 3.0),
+    ("32 threads and as many tenants: CPU over Powertools with boto3", "32 threads over Powertools", 0.25),
     ("warm: 100,000 rules over 10", "100,000 rules over 10", 1.05),
+    ("local stack, eight clients: µs of a request by the clock (1,000/s)", "stack, µs a request", 1000),
     ("records of 1 KB, concurrency 1: CPU µs over the invoker alone", "record over invoke", 60),
     ("records of 1 KB, concurrency 16: CPU µs over the invoker alone in threads", "record over invoke, 16", 60),
     ("records of Kinesis, concurrency 1: CPU µs over the invoker alone", "Kinesis record over invoke", 60),

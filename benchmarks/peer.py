@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from benchmarks.contenders import CONTENDERS, THREADS
-from benchmarks.memory import forget_peak, peak
+from benchmarks.memory import forget_peak, peak, resident
 
 UNCOUNTED = 2 * THREADS
 """Requests before all others, for what is done once."""
@@ -31,9 +31,11 @@ def main() -> None:
     for line in sys.stdin:
         number = int(line)
         cpu, wall = time.process_time(), time.perf_counter()
-        batch(number)
+        crossed = batch(number)
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-        print(json.dumps({"cpu": cpu / number * 1e6, "rate": number / wall, "peak": peak()}), file=out, flush=True)
+        found = {"cpu": cpu / number * 1e6, "rate": number / wall, "peak": peak()}
+        found |= {"resident": resident(), "crossed": crossed}
+        print(json.dumps(found), file=out, flush=True)
 
 
 if __name__ == "__main__":

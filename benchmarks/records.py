@@ -27,7 +27,7 @@ from benchmarks.contenders import (
     TABLE_ONE,
     TABLE_SIXTEEN,
 )
-from benchmarks.responder import responding
+from benchmarks.responder import Manner, responding
 from benchmarks.section import Bench, Section
 from benchmarks.side_by_side import Measured, measure, spread
 from benchmarks.table import Table
@@ -95,7 +95,7 @@ def _over(found: Measured, name: str, peer: str) -> float:
 
 def _groups(bench: Bench, folder: Path) -> tuple[Table, dict[str, float]]:
     names, rounds = (GROUPS_OURS, GROUPS_POWERTOOLS), bench.few(5)
-    with responding(DELAY) as url:
+    with responding(Manner(delay=DELAY)) as url:
         found = measure(url, {name: (name, folder) for name in names}, rounds, GROUPS)
     ratio = statistics.median(one[GROUPS_POWERTOOLS].rate / one[GROUPS_OURS].rate for one in found.rounds)
     rows = [

@@ -2,7 +2,6 @@
 
 It answers an HTTP event with the tenant it was asked for. It answers a record with `null`, as a function that has
 processed it, if it was asked for the record's own tenant, and reports a failure otherwise.
-`python -m benchmarks.responder SECONDS` waits so long before each answer.
 """
 
 from __future__ import annotations
@@ -11,17 +10,48 @@ import asyncio
 import base64
 import json
 import re
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from functools import partial
+
+from benchmarks.environment import ROOT
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _TENANT = re.compile(rb"\r\nx-amz-tenant-id: *([^\r]*)", re.IGNORECASE)
 _RECORD = re.compile(rb'\{"Records": ?\[.*"(?:tenant": ?\{"(?:stringValue|S)|data)": ?"([^"]*)"', re.DOTALL)
 WRONG = b'{"batchItemFailures":[{"itemIdentifier":"another tenant"}]}'
-_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%b\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How the responder answers.
+
+    Attributes:
+        delay: seconds before each answer.
+        certificate: a file with its chain and its private key, for TLS.
+        keeps: connections are kept; otherwise each ends with its first answer.
+        resumes: gives the tickets that a client needs to resume a TLS session.
+    """
+
+    delay: float = 0.0
+    certificate: str = ""
+    keeps: bool = True
+    resumes: bool = True
+
+    def context(self) -> ssl.SSLContext | None:
+        """For TLS."""
+        if not self.certificate:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate)
+        if not self.resumes:
+            context.num_tickets = 0
+        return context
 
 
 def answer_for(tenant: str) -> bytes:
@@ -41,8 +71,9 @@ def answer_to(payload: bytes, tenant: bytes) -> bytes:
     return b"null" if named == tenant else WRONG
 
 
-async def answer(delay: float, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def answer(manner: Manner, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Reads whole requests, and answers them until the client goes."""
+    last = b"" if manner.keeps else b"connection: close\r\n"
     try:
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
@@ -51,30 +82,34 @@ async def answer(delay: float, reader: asyncio.StreamReader, writer: asyncio.Str
             payload = await reader.readexactly(int(length[1]))
             tenant = _TENANT.search(head)
             body = answer_to(payload, tenant[1] if tenant else b"")
-            if delay:
-                await asyncio.sleep(delay)
-            writer.write(_HEAD % len(body) + body)
+            if manner.delay:
+                await asyncio.sleep(manner.delay)
+            writer.write(_HEAD % (len(body), last) + body)
             await writer.drain()
+            if last:
+                break
     except (asyncio.IncompleteReadError, ConnectionError):
         pass
     writer.close()
 
 
-async def serve(delay: float) -> None:
-    server = await asyncio.start_server(partial(answer, delay), "127.0.0.1", 0, limit=2**20)
+async def serve(manner: Manner) -> None:
+    server = await asyncio.start_server(
+        partial(answer, manner), "127.0.0.1", 0, limit=2**20, backlog=512, ssl=manner.context()
+    )
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:
         await server.serve_forever()
 
 
 @contextmanager
-def responding(delay: float = 0.0) -> Iterator[str]:
-    """The endpoint's URL, while the block lasts. It waits `delay` seconds before each answer."""
-    command = [sys.executable, "-m", "benchmarks.responder", str(delay)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def responding(manner: Manner = Manner()) -> Iterator[str]:
+    """The endpoint's URL, while the block lasts."""
+    command = [sys.executable, "-m", "benchmarks.responder", json.dumps(asdict(manner))]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
-        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        yield f"http{'s' if manner.certificate else ''}://127.0.0.1:{process.stdout.readline().strip()}"
     finally:
         process.kill()
         process.wait()
@@ -82,4 +117,4 @@ def responding(delay: float = 0.0) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(float(sys.argv[1])))
+    asyncio.run(serve(Manner(**json.loads(sys.argv[1]))))

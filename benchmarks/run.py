@@ -14,7 +14,22 @@ from typing import Final
 import click
 from rich.console import Console
 
-from benchmarks import authorizer, body, goals, payloads, queues, records, rules, size, start, threads, tokens, warm
+from benchmarks import (
+    authorizer,
+    body,
+    goals,
+    payloads,
+    queues,
+    records,
+    rules,
+    size,
+    stack,
+    start,
+    threads,
+    tls,
+    tokens,
+    warm,
+)
 from benchmarks.cpu import microseconds
 from benchmarks.responder import responding
 from benchmarks.section import Bench, Section
@@ -24,6 +39,7 @@ RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 SECTIONS: Final[Mapping[str, Callable[[Bench], Section]]] = {
     "warm": warm.run,
     "start": start.run,
+    "tls": tls.run,
     "body": body.run,
     "payloads": payloads.run,
     "size": size.run,
@@ -33,13 +49,14 @@ SECTIONS: Final[Mapping[str, Callable[[Bench], Section]]] = {
     "authorizer": authorizer.run,
     "records": records.run,
     "queues": queues.run,
+    "stack": stack.run,
 }
 _HOW: Final = """# What the bridge costs
 
 Written by `make bench`. CPU time of one process, in rounds whose contenders take turns; a ratio is the median of the
 rounds' ratios, and holds better than microseconds do. Each contender is a process of its own with Lambda's variables
-and a session token, and calls a responder in yet another process, over HTTP on the loopback. The bridge runs as
-packaged, with its configuration compiled and its log on.
+and a session token, and calls a responder in yet another process, over HTTP on the loopback, or over HTTPS where the
+table says so. The bridge runs as packaged, with its configuration compiled and its log on.
 """
 
 
@@ -78,8 +95,11 @@ def markdown(tables: Sequence[Table]) -> str:
 @click.command()
 @click.option("--quick", is_flag=True, help="See that everything works; the figures mean nothing.")
 @click.option("--only", type=click.Choice(list(SECTIONS)), multiple=True, help="Some parts; writes no file.")
+@click.option(
+    "--python", default=sys.executable, help="The Python that starts are measured with, such as Lambda's python3.13."
+)
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Where to write, in any case.")
-def main(quick: bool, only: tuple[str, ...], output: Path | None) -> None:
+def main(quick: bool, only: tuple[str, ...], python: str, output: Path | None) -> None:
     """Measure, and show what is to be reached."""
     began, progress = time.monotonic(), Console(stderr=True)
     tables: list[Table] = []
@@ -88,7 +108,7 @@ def main(quick: bool, only: tuple[str, ...], output: Path | None) -> None:
     with responding() as url, tempfile.TemporaryDirectory() as folder:
         for number, name in enumerate(names, 1):
             progress.print(f"{time.monotonic() - began:4.0f} s  {number}/{len(names)}  {name}", highlight=False)
-            section = SECTIONS[name](Bench(url, Path(folder), quick))
+            section = SECTIONS[name](Bench(url, Path(folder), quick, python))
             tables += section.tables
             ratios |= section.ratios
     reached = goals.table(ratios, quick=quick)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +18,13 @@ class Bench:
         url: of the responder.
         folder: for what the parts make; empty, and removed afterwards.
         quick: only to see that everything works: the figures mean nothing.
+        python: the interpreter that starts are measured with.
     """
 
     url: str
     folder: Path
     quick: bool = False
+    python: str = sys.executable
 
     def few(self, number: int) -> int:
         """So many, or two if it is to be quick."""

@@ -16,10 +16,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.environment import like_lambda
+from benchmarks.environment import ROOT, like_lambda
 
-LIMIT: Final = 120.0
+LIMIT: Final = 600.0
 """Seconds after which contenders are stopped, however far they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A process to measure.
+
+    Attributes:
+        name: of `contenders.CONTENDERS`.
+        environ: of the process.
+        checkout: the folder whose `benchmarks` and `lattice_bridge` it runs.
+    """
+
+    name: str
+    environ: Mapping[str, str]
+    checkout: Path = ROOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +45,15 @@ class Cost:
         cpu: microseconds.
         rate: requests a second.
         peak: MiB of the process, the highest so far.
+        resident: MiB of the process, after the round.
+        crossed: answers of another tenant.
     """
 
     cpu: float
     rate: float
     peak: float
+    resident: float = 0.0  # contenders of older commits measure neither this nor the next
+    crossed: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +90,7 @@ def spread(values: Sequence[float], digits: int = 0) -> tuple[str, str]:
 
 
 def measure(url: str, folders: Mapping[str, tuple[str, Path]], rounds: int, requests: int) -> Measured:
-    """Runs contenders in turns, every other round backwards.
+    """Runs contenders of this checkout in turns.
 
     Args:
         url: of the responder.
@@ -79,11 +98,20 @@ def measure(url: str, folders: Mapping[str, tuple[str, Path]], rounds: int, requ
         rounds: how many.
         requests: of each contender in each.
     """
+    peers = {label: Contender(name, like_lambda(url, folder)) for label, (name, folder) in folders.items()}
+    return take_turns(peers, rounds, requests)
+
+
+def take_turns(contenders: Mapping[str, Contender], rounds: int, requests: int) -> Measured:
+    """Runs contenders in turns, every other round backwards.
+
+    Args:
+        contenders: by their labels.
+        rounds: how many.
+        requests: of each contender in each.
+    """
     with ExitStack() as stack:
-        peers = {
-            label: stack.enter_context(_running(name, like_lambda(url, folder)))
-            for label, (name, folder) in folders.items()
-        }
+        peers = {label: stack.enter_context(running(contender)) for label, contender in contenders.items()}
         idle = {label: peer.ready() for label, peer in peers.items()}
         found = []
         for number in range(rounds):
@@ -92,14 +120,18 @@ def measure(url: str, folders: Mapping[str, tuple[str, Path]], rounds: int, requ
     return Measured(found, idle)
 
 
-class _Peer:
+class Peer:
+    """A running contender."""
+
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
     def ready(self) -> float:
+        """Waits for its start. Returns the MiB that it has."""
         return self._answer()["peak"]
 
     def run(self, requests: int) -> Cost:
+        """Lets it make requests, and waits for the end of them."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{requests}\n")
         self._process.stdin.flush()
@@ -115,13 +147,21 @@ class _Peer:
 
 
 @contextmanager
-def _running(name: str, environ: dict[str, str]) -> Iterator[_Peer]:
-    command = [sys.executable, "-m", "benchmarks.peer", name]
-    with subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        limit = threading.Timer(LIMIT, process.kill)
-        limit.start()
+def running(contender: Contender, limit: float = LIMIT) -> Iterator[Peer]:
+    """Starts a contender, and ends it after the block or after `limit` seconds."""
+    command = [sys.executable, "-m", "benchmarks.peer", contender.name]
+    with subprocess.Popen(
+        command,
+        cwd=contender.checkout,  # which is first on the path: before the package that is installed
+        env=contender.environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        timer = threading.Timer(limit, process.kill)
+        timer.start()
         try:
-            yield _Peer(process)
+            yield Peer(process)
         finally:
-            limit.cancel()
+            timer.cancel()
             process.kill()

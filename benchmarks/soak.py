@@ -45,6 +45,11 @@ class Stack:
             if line.get("reason") == "ok" and "tenant" in line:
                 self.milliseconds.append(line["milliseconds"])
 
+    def drop(self, stream: IO[str]) -> None:
+        """Reads the log to its end, and keeps nothing."""
+        for _ in stream:
+            pass
+
     def resident(self) -> tuple[int, int]:
         """KiB of the stack's process, and of all its environments together."""
         own, others = 0, 0
@@ -79,10 +84,12 @@ def _processor_seconds(pid: int) -> float:
 
 
 @contextmanager
-def listening(arguments: Sequence[str], read: Callable[[IO[str]], None]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Starts a stack on free ports, and yields its process id and its addresses. `read` reads its log."""
+def listening(
+    arguments: Sequence[str], read: Callable[[IO[str]], None], checkout: Path = ROOT
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Starts a checkout's stack on free ports, and yields its process id and its addresses. `read` reads its log."""
     command = [sys.executable, "-m", "lattice_bridge", "local", "--json-logs", "--port", "0", "--lambda-port", "0"]
-    process = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*command, *arguments], cwd=checkout, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     lines = map(json.loads, iter(process.stdout.readline, ""))
     addresses = next(line for line in lines if "front" in line)  # warnings may come first

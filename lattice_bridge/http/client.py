@@ -35,6 +35,9 @@ the price is a handshake for a request that comes alone.
 MAX_KEPT: Final = 256
 """Idle connections in a pool, at most: as many as an `[[event_source]]` may use at the same time."""
 
+RESUMABLE: Final = 3600.0
+"""Seconds after which a server's certificate is verified again. Until then, a TLS session may be resumed without it."""
+
 _KEEPALIVE: Final = 60
 _TLS_RECORD: Final = 16 * 1024
 _PIECE: Final = 64 * 1024
@@ -77,11 +80,19 @@ class Connection:
         channel: a connected socket, after its TLS handshake.
         limit: bytes that an answer's body may have.
         clock: monotonic seconds.
+        on_first_answer: called once, when a whole answer was read.
     """
 
-    def __init__(self, channel: socket.socket, limit: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        channel: socket.socket,
+        limit: int,
+        clock: Callable[[], float],
+        on_first_answer: Callable[[], None] | None = None,
+    ) -> None:
         self._socket = channel
         self._limit = limit
+        self._on_first_answer = on_first_answer
         self._timed = _DeadlineSocket(channel, clock)
         self._received = ReceiveBuffer(self._timed.receive, 2 * limit)
         self.idle_since = 0.0
@@ -115,6 +126,9 @@ class Connection:
             self._timed.send(memoryview(body)[_TLS_RECORD:])
         answer = read_answer(self._received, self._limit)
         self.reusable = not answer.is_last
+        if self._on_first_answer is not None:
+            self._on_first_answer()
+            self._on_first_answer = None
         return answer
 
     def is_quiet(self) -> bool:
@@ -210,12 +224,71 @@ class _DeadlineSocket:
         return left
 
 
+class TlsSession:
+    """The TLS session of the latest full handshake, which later connections resume. Safe to share by threads.
+
+    A resumed handshake has no certificate: the server proves that it has the session's keys, which only the server with
+    the verified certificate has. So a session is offered only to the endpoint and with the context that it came from.
+    If the server refuses it, OpenSSL does a full handshake, with all checks. A child process may use it as well: each
+    handshake makes keys of its own.
+
+    Args:
+        now: seconds of the wall clock, which also counts the time that an execution environment is frozen.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._latest: _Resumable | None = None  # replaced as a whole, so that threads need no lock
+
+    def wrap(
+        self, channel: socket.socket, endpoint: Endpoint, context: ssl.SSLContext
+    ) -> tuple[ssl.SSLSocket, Callable[[], None] | None]:
+        """Does the handshake on a connected socket, with the latest session if it is for this endpoint and context.
+
+        Returns:
+            The socket; and after a full handshake, what keeps the new session. TLS 1.3 sends the session after the
+            handshake, so call this after an answer. A resumed one need not be replaced: a ticket is good for many uses.
+
+        Raises:
+            OSError: the handshake failed.
+        """
+        latest, now = self._latest, self._now()
+        offered = None
+        if latest is not None and latest.endpoint == endpoint and latest.context is context:
+            offered = latest.session if 0 <= now - latest.verified <= RESUMABLE else None
+        secured = context.wrap_socket(channel, server_hostname=_unencoded(endpoint.host), session=offered)
+
+        def keep() -> None:
+            session = secured.session
+            if session is not None and session.has_ticket:
+                self._latest = _Resumable(endpoint, context, session, now)
+
+        return secured, None if secured.session_reused else keep
+
+
+class _Resumable(NamedTuple):
+    """A session, and what it may be used for.
+
+    Attributes:
+        endpoint: the server that it came from.
+        context: has the authorities that the server's certificate was verified with.
+        session: of TLS.
+        verified: seconds of the wall clock when the certificate was verified.
+    """
+
+    endpoint: Endpoint
+    context: ssl.SSLContext
+    session: ssl.SSLSession
+    verified: float
+
+
 def connect(
     endpoint: Endpoint,
     context: ssl.SSLContext | None,
     limit: int,
     deadline: float,
     clock: Callable[[], float] = time.monotonic,
+    session: TlsSession | None = None,
 ) -> Connection:
     """Opens a connection before the deadline. Only the resolver may take longer: Python cannot interrupt it.
 
@@ -225,11 +298,13 @@ def connect(
         limit: bytes that an answer's body may have.
         deadline: seconds of `clock`.
         clock: monotonic seconds.
+        session: resumed if possible, and replaced by that of this connection.
 
     Raises:
         OSError: no connection was made, and nothing was sent.
     """
     channel = _connected(endpoint, deadline, clock)
+    keep_session = None
     try:
         channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         channel.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # NAT gateways drop silent connections
@@ -238,11 +313,11 @@ def connect(
         if endpoint.secure:
             assert context is not None
             channel.settimeout(max(deadline - clock(), 0.001))  # one limit for the whole handshake
-            channel = context.wrap_socket(channel, server_hostname=_unencoded(endpoint.host))
+            channel, keep_session = (session or TlsSession()).wrap(channel, endpoint, context)
     except BaseException:
         channel.close()
         raise
-    return Connection(channel, limit, clock)
+    return Connection(channel, limit, clock, keep_session)
 
 
 def _connected(endpoint: Endpoint, deadline: float, clock: Callable[[], float]) -> socket.socket:

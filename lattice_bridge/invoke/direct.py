@@ -17,7 +17,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from lattice_bridge.errors import BackendFailed, BridgeError, InvalidMap, Misconfigured, TimedOut, Unavailable
-from lattice_bridge.http.client import Connection, ConnectionPool, Endpoint, connect
+from lattice_bridge.http.client import Connection, ConnectionPool, Endpoint, TlsSession, connect
 from lattice_bridge.http.http1 import Answer, AnswerTooLarge, BadAnswer
 from lattice_bridge.invoke.call import (
     INVOCATION_TYPES,
@@ -83,6 +83,7 @@ class DirectInvoker:
         self._pause = pause
         self._signer = Signer(region, "lambda")
         self._pool = ConnectionPool(now)
+        self._session = TlsSession(now)
 
     def __call__(self, call: Call) -> bytes:
         """Invokes the function, and returns its whole payload.
@@ -105,8 +106,7 @@ class DirectInvoker:
         `WARM_TIMEOUT`. Not for an environment that is copied: each copy would have the same connection."""
         with contextlib.suppress(BridgeError, OSError):
             self._request(Call("warm", None, b"", "sync", timeout=1, left=1), "")  # signed and not sent
-            connection = connect(self._endpoint, self._context, ANSWER_LIMIT, self._clock() + WARM_TIMEOUT, self._clock)
-            self._pool.put(connection)
+            self._pool.put(self._connect(self._clock() + WARM_TIMEOUT))
 
     def close(self) -> None:
         """Closes the idle connections."""
@@ -141,13 +141,16 @@ class DirectInvoker:
 
     def _connected(self, deadline: float) -> Connection:
         try:
-            return connect(self._endpoint, self._context, ANSWER_LIMIT, deadline, self._clock)
+            return self._connect(deadline)
         except ssl.SSLCertVerificationError as error:  # another attempt would fail as well
             raise Unavailable(
                 "unreachable", f"no connection to Lambda: {error.verify_message}", retry_after=1
             ) from error
         except OSError as error:
             raise DidNotRun("unreachable", f"no connection to Lambda: {type(error).__name__}") from error
+
+    def _connect(self, deadline: float) -> Connection:
+        return connect(self._endpoint, self._context, ANSWER_LIMIT, deadline, self._clock, self._session)
 
 
 def signed_request(

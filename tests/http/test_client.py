@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 
-from lattice_bridge.http.client import Connection, ConnectionPool, Endpoint, connect
+from lattice_bridge.http.client import RESUMABLE, Connection, ConnectionPool, Endpoint, TlsSession, connect
+from tests.support.tls import self_signed
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 
@@ -167,3 +170,152 @@ def test_lock_held_at_the_fork_is_free_in_the_child() -> None:
             os._exit(0 if idle.take() is None else 1)
         _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+# ---- TLS sessions ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return self_signed(tmp_path_factory.mktemp("server"), "localhost")
+
+
+@pytest.fixture
+def trusting(certificate: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=certificate)
+
+
+def serving(certificate: Path, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> ssl.SSLContext:
+    """The context of a server: each has keys of its own for sessions, and can resume no other's."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = version
+    context.load_cert_chain(certificate)
+    return context
+
+
+@contextmanager
+def answering(*contexts: ssl.SSLContext) -> Iterator[tuple[int, list[bool]]]:
+    """A server with a context for each connection, each for one answer: its port, and whether each was resumed."""
+    resumed: list[bool] = []
+
+    def serve() -> None:
+        for context in contexts:
+            channel, _ = listener.accept()
+            try:
+                secured = context.wrap_socket(channel, server_side=True)
+            except OSError:  # the client does not trust it
+                channel.close()
+                continue
+            with secured:
+                resumed.append(bool(secured.session_reused))
+                secured.recv(1000)
+                secured.sendall(OK)
+                secured.recv(1)  # until the client has closed the connection
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        listener.settimeout(20)
+        server = threading.Thread(target=serve)
+        server.start()
+        yield listener.getsockname()[1], resumed
+        server.join()
+
+
+def ask(port: int, context: ssl.SSLContext, session: TlsSession | None, host: str = "127.0.0.1") -> None:
+    deadline = time.monotonic() + 10
+    with closing(connect(Endpoint(True, host, port), context, 1000, deadline, session=session)) as connection:
+        assert connection.exchange("POST", "/", {"host": "h"}, b"{}", deadline).body == b"{}"
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_next_connection_resumes_the_session(
+    certificate: Path, trusting: ssl.SSLContext, version: ssl.TLSVersion
+) -> None:
+    session = TlsSession()
+    with answering(*[serving(certificate, version)] * 3) as (port, resumed):
+        for _ in range(3):
+            ask(port, trusting, session)
+    assert resumed == [False, True, True]
+
+
+def test_without_a_kept_session_each_handshake_is_whole(certificate: Path, trusting: ssl.SSLContext) -> None:
+    with answering(*[serving(certificate)] * 2) as (port, resumed):
+        for _ in range(2):
+            ask(port, trusting, None)
+    assert resumed == [False, False]
+
+
+def test_refused_session_is_replaced_by_a_whole_handshake(certificate: Path, trusting: ssl.SSLContext) -> None:
+    """A server behind the same address, or one with new keys."""
+    session, other = TlsSession(), serving(certificate)
+    with answering(serving(certificate), other, other) as (port, resumed):
+        for _ in range(3):
+            ask(port, trusting, session)
+    assert resumed == [False, False, True]
+
+
+def test_refused_session_lets_no_other_certificate_pass(
+    certificate: Path, trusting: ssl.SSLContext, tmp_path: Path
+) -> None:
+    """An attacker who answers at the address has not the session's keys, and needs a certificate."""
+    session = TlsSession()
+    with answering(serving(certificate), serving(self_signed(tmp_path))) as (port, resumed):
+        ask(port, trusting, session)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            ask(port, trusting, session)
+    assert resumed == [False]
+
+
+def test_session_is_offered_to_no_other_host(certificate: Path, trusting: ssl.SSLContext) -> None:
+    """Trap D8: the name is not compared with the certificate again if a session is resumed."""
+    session, server = TlsSession(), serving(certificate)
+    with answering(server, server, server) as (port, resumed):
+        for host in ("127.0.0.1", "localhost", "127.0.0.1"):
+            ask(port, trusting, session, host)
+    assert resumed == [False, False, False]  # the second replaced the session of the first
+
+
+def test_session_is_offered_to_no_other_port(certificate: Path, trusting: ssl.SSLContext) -> None:
+    """Trap D8."""
+    session, server = TlsSession(), serving(certificate)
+    with answering(server) as (first, resumed), answering(server) as (second, also):
+        ask(first, trusting, session)
+        ask(second, trusting, session)
+    assert (resumed, also) == ([False], [False])
+
+
+def test_session_is_not_offered_with_other_authorities(certificate: Path, trusting: ssl.SSLContext) -> None:
+    """Trap D8: the certificate that one context trusts is not one that another trusts."""
+    session, server = TlsSession(), serving(certificate)
+    with answering(server, server) as (port, resumed):
+        ask(port, trusting, session)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            ask(port, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), session)
+    assert resumed == [False]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        ((0, RESUMABLE - 1, RESUMABLE), [False, True, True]),
+        ((0, RESUMABLE - 1, RESUMABLE + 1), [False, True, False]),  # a resumed session does not become younger
+        ((0, -1, -1), [False, False, True]),  # the clock was set back: the age is unknown
+    ],
+)
+def test_certificate_is_verified_again_in_time(
+    certificate: Path, trusting: ssl.SSLContext, seconds: tuple[float, ...], expected: list[bool]
+) -> None:
+    now, server = [0.0], serving(certificate)
+    session = TlsSession(lambda: now[0])
+    with answering(*[server] * 3) as (port, resumed):
+        for now[0] in seconds:
+            ask(port, trusting, session)
+    assert resumed == expected
+
+
+def test_server_without_tickets_is_asked_for_no_session(certificate: Path, trusting: ssl.SSLContext) -> None:
+    session, server = TlsSession(), serving(certificate)
+    server.num_tickets = 0
+    with answering(server, server) as (port, resumed):
+        for _ in range(2):
+            ask(port, trusting, session)
+    assert (resumed, session._latest) == ([False, False], None)

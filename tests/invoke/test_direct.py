@@ -360,6 +360,16 @@ def test_tls_connection_is_kept_and_close_noticed(at: Direct, tls: ssl.SSLContex
     assert server.connections == 2
 
 
+def test_request_that_comes_alone_resumes_the_session(at: Direct, tls: ssl.SSLContext, certificate: Path) -> None:
+    now = [1.7e9]
+    with FakeLambda(context=tls) as server:
+        invoker = at(server.url, {"AWS_CA_BUNDLE": str(certificate)}, now=lambda: now[0])
+        for _ in range(3):
+            invoker(call())
+            now[0] += MAX_IDLE + 1
+    assert (server.connections, tls.session_stats()["hits"]) == (3, 2)
+
+
 def test_untrusted_certificate_gets_no_request(at: Direct, tls: ssl.SSLContext) -> None:
     with FakeLambda(context=tls) as server:
         refusal = refused(at(server.url, pause=Pauses()))
