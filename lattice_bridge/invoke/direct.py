@@ -11,18 +11,26 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from typing import Any, Final
 
 from lattice_bridge.errors import BackendFailed, BridgeError, InvalidMap, TimedOut, Unavailable
 from lattice_bridge.http.client import Connection, ConnectionPool, Endpoint, connect
 from lattice_bridge.http.http1 import Answer, AnswerTooLarge, BadAnswer
-from lattice_bridge.invoke.call import Call, DidNotRun, LambdaError, bridge_error, function_error, trace_header
+from lattice_bridge.invoke.call import (
+    Call,
+    CredentialsExpired,
+    DidNotRun,
+    LambdaError,
+    bridge_error,
+    function_error,
+    trace_header,
+)
 from lattice_bridge.invoke.credentials import BotocoreCredentials, CredentialProvider, from_environment
 from lattice_bridge.invoke.endpoint import endpoint_of, region_of
 from lattice_bridge.invoke.request import InvokeHeads
-from lattice_bridge.invoke.retry import SHORTEST, with_retries
+from lattice_bridge.invoke.retry import SHORTEST, retried
 
 ANSWER_LIMIT: Final = 6_291_556 + 4096
 """Bytes that an answer's body may have: Lambda's limit for a payload, and more for its own error messages."""
@@ -79,14 +87,19 @@ class DirectInvoker:
             BridgeError: see `errors`. After `connection_lost` and `backend_timeout`, the function may have run.
         """
         digest = sha256(call.payload).hexdigest()
-
-        def attempt(deadline: float) -> bytes:
-            call.on_request_id("")  # not the id of an earlier attempt
-            return _payload(self._send(call, digest, deadline), call)
-
-        return with_retries(
-            attempt, call.left, connecting=_CONNECTING, renew=self._renew, clock=self._clock, pause=self._pause
-        )
+        deadline = self._clock() + call.left
+        try:
+            return self._attempt(call, digest, deadline)
+        except (DidNotRun, CredentialsExpired) as refusal:
+            return retried(
+                refusal,
+                partial(self._attempt, call, digest, deadline),
+                deadline,
+                connecting=_CONNECTING,
+                renew=self._renew,
+                clock=self._clock,
+                pause=self._pause,
+            )
 
     def warm(self) -> None:
         """Makes the day's signing key and opens a connection before the first request, if that takes no longer than
@@ -100,14 +113,17 @@ class DirectInvoker:
         """Closes the idle connections."""
         self._pool.close()
 
-    def _send(self, call: Call, digest: str, deadline: float) -> Answer:
+    def _attempt(self, call: Call, digest: str, deadline: float) -> bytes:
+        call.on_request_id("")  # not the id of an earlier attempt
         head = self._head(call, digest)
         connection = self._pool.take() or self._connected(call, deadline)
         try:
             now = self._time_with(call, deadline)
-            return _exchange(connection, head, call.payload, min(deadline, now + call.timeout))
+            until = now + call.timeout
+            answer = _exchange(connection, head, call.payload, until if until < deadline else deadline)
         finally:
             self._pool.put(connection)  # closes it, unless the whole answer was read
+        return _payload(answer, call)
 
     def _head(self, call: Call, digest: str) -> bytes:
         trace = trace_header(call.trace, self._environ)
