@@ -46,7 +46,7 @@ SERVING: Final = {
     *("http", "http.base64", "http.client", "http.headers", "http.http1", "http.query"),
     *("identity", "identity.principal", "identity.token"),
     *("invoke", "invoke.call", "invoke.credentials", "invoke.direct", "invoke.endpoint", "invoke.retry"),
-    "invoke.signing",
+    *("invoke.request", "invoke.signing"),
     *("runtime", "runtime.process"),
     *("tenancy", "tenancy.anchors", "tenancy.decide", "tenancy.name_pattern", "tenancy.rules", "tenancy.subject"),
 }
@@ -61,7 +61,7 @@ ROUTING: Final = {
 AUTHORIZING: Final = (
     SERVING
     - {"bootstrap", "main", "http.client", "http.http1", "invoke.credentials", "invoke.direct", "invoke.endpoint"}
-    - {"events.recognise", "invoke.retry", "invoke.signing"}
+    - {"events.recognise", "invoke.request", "invoke.retry", "invoke.signing"}
     | {"authorize", "authorizer", "formats.authorizer", "formats.apigateway_v1", "formats.apigateway_v2"}
     | {"formats.evidence", "formats.gateway"}
 )

@@ -120,10 +120,18 @@ class Connection:
         self.reusable = False
         head = _head(method, path, headers, len(body))
         self._timed.deadline = deadline
+        self._timed.left()
+        return self.exchange_head(head, body, deadline)
+
+    def exchange_head(self, head: bytes, body: bytes, deadline: float) -> Answer:
+        """The same for a head that the caller has written and checked, and a deadline that it has just checked."""
+        self.reusable = False
+        timed = self._timed
+        timed.deadline = deadline
         # Head and body in one packet: the second of two would wait for an acknowledgement, or at least cost twice.
-        self._timed.send(head + body[:_TLS_RECORD])
+        timed.send(head + body[:_TLS_RECORD])
         if len(body) > _TLS_RECORD:
-            self._timed.send(memoryview(body)[_TLS_RECORD:])
+            timed.send(memoryview(body)[_TLS_RECORD:])
         answer = read_answer(self._received, self._limit)
         self.reusable = not answer.is_last
         if self._on_first_answer is not None:
@@ -181,28 +189,29 @@ class _DeadlineSocket:
         self._readable, self._writable = select.poll(), select.poll()
         self._readable.register(channel, select.POLLIN)
         self._writable.register(channel, select.POLLOUT)
-        # What TLS has received may be in its own buffer, where no poll finds it.
-        self._may_have_received = isinstance(channel, ssl.SSLSocket)
+        # TLS may have received more than was read; no poll finds that. Asking it costs less than reading in vain.
+        self._pending = channel.pending if isinstance(channel, ssl.SSLSocket) else None
         self.deadline = 0.0
 
     def send(self, data: bytes | memoryview) -> None:
         """Sends all of the data."""
-        unsent = memoryview(data)
-        while unsent:
-            self._left()
+        while True:
             try:
-                unsent = unsent[self._socket.send(unsent) :]
+                sent = self._socket.send(data)
             except (BlockingIOError, ssl.SSLWantWriteError):
                 self._wait(self._writable)
             except ssl.SSLWantReadError:
                 self._wait(self._readable)
+            else:
+                if sent == len(data):
+                    return
+                data = memoryview(data)[sent:]
 
     def receive(self) -> bytes:
         """Receives at least one byte, or none at the connection's end."""
-        if not self._may_have_received:
+        if self._pending is None or not self._pending():
             self._wait(self._readable)
         while True:
-            self._left()
             try:
                 return self._socket.recv(_PIECE)
             except (BlockingIOError, ssl.SSLWantReadError):
@@ -212,12 +221,18 @@ class _DeadlineSocket:
 
     def can_receive(self) -> bool:
         """Whether something can be read now, or the connection has ended."""
-        return bool(self._readable.poll(0)) or (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0)
+        return bool(self._readable.poll(0)) or (self._pending is not None and self._pending() > 0)
 
     def _wait(self, until: select.poll) -> None:
-        until.poll(self._left() * 1000)
+        """Waits until the socket is ready or the deadline has come. The next call then raises the error."""
+        until.poll(self.left() * 1000)
 
-    def _left(self) -> float:
+    def left(self) -> float:
+        """The seconds until the deadline.
+
+        Raises:
+            TimeoutError: it has come.
+        """
         left = self.deadline - self._clock()
         if left <= 0:
             raise TimeoutError

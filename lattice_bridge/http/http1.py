@@ -21,9 +21,8 @@ MAX_LINES: Final = 100
 MAX_INTERIM: Final = 8
 """`100 Continue` answers that are skipped before the final answer."""
 
-_STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t -~\x80-\xff]*)?")
-_FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~\x80-\xff]*)")
-_LENGTH: Final = re.compile(r"[0-9]+")
+_STATUS: Final = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t -~\x80-\xff]*+)?+(?=\r\n|\Z)")
+_FIELD: Final = re.compile(r"\r\n([!#$%&'*+.^_`|~0-9A-Za-z-]++):([\t -~\x80-\xff]*+)(?=\r\n|\Z)")
 _DIGITS: Final = 15
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[\t -~]*)?")
 
@@ -55,25 +54,32 @@ class Answer(NamedTuple):
 class ReceiveBuffer:
     """The bytes that a connection has received and that no answer has used yet.
 
+    Most answers come in one piece: their head and their body are slices of it.
+
     Args:
         receive: returns the next bytes, at least one, or none at the connection's end. May raise OSError.
         most: bytes that an answer may have in all, including its head and its chunks' frames.
     """
 
+    __slots__ = ("_at", "_most", "_piece", "_receive", "_received")
+
     def __init__(self, receive: Callable[[], bytes], most: int) -> None:
         self._receive = receive
         self._most = most
-        self._unread = bytearray()
+        self._piece = b""
+        self._at = 0  # where the unused bytes of the piece begin
         self._received = 0
 
     def begin(self) -> None:
-        """Starts to count the bytes of another answer."""
-        self._received = len(self._unread)
+        """Begins another answer: waits for its first bytes, and counts all of them."""
+        self._received = len(self._piece) - self._at
+        if not self._received:
+            self._piece, self._at = self._next(), 0
 
     @property
     def is_empty(self) -> bool:
         """All received bytes were used."""
-        return not self._unread
+        return self._at == len(self._piece)
 
     def until(self, end: bytes, most: int) -> bytes:
         """Takes the bytes up to `end`, and drops `end`. Returns them without it.
@@ -81,35 +87,45 @@ class ReceiveBuffer:
         Raises:
             BadAnswer: `end` does not occur within `most` bytes.
         """
-        start = 0
-        while (found := self._unread.find(end, start)) < 0:
-            if len(self._unread) > most:
-                raise BadAnswer("a line is too long")
-            start = max(0, len(self._unread) - len(end) + 1)
-            self._more()
-        if found > most:
+        found = self._piece.find(end, self._at)
+        if found < 0:
+            found = self._receive_until(end, most)
+        start, self._at = self._at, found + len(end)
+        if found - start > most:
             raise BadAnswer("a line is too long")
-        line = bytes(self._unread[:found])
-        del self._unread[: found + len(end)]
-        return line
+        return self._piece[start:found]
 
     def exactly(self, size: int) -> bytes:
         """Takes `size` bytes."""
-        if len(self._unread) >= size:
-            data = bytes(self._unread[:size])
-            del self._unread[:size]
-            return data
-        parts, missing = [bytes(self._unread)], size - len(self._unread)
-        self._unread.clear()
+        start, end = self._at, self._at + size
+        if end <= len(self._piece):
+            data, self._at = self._piece[start:end], end
+        else:
+            data = self._received_exactly(size)
+        if self._at == len(self._piece):
+            self._piece, self._at = b"", 0  # an idle connection would keep it
+        return data
+
+    def _received_exactly(self, size: int) -> bytes:
+        parts = [self._piece[self._at :]]
+        missing = size - len(parts[0])
         while missing > 0:
-            part = self._next()
-            parts.append(part[:missing])
-            self._unread += part[missing:]
-            missing -= len(part)
+            self._piece = self._next()
+            parts.append(self._piece[:missing])
+            self._at = len(parts[-1])
+            missing -= self._at
         return b"".join(parts)
 
-    def _more(self) -> None:
-        self._unread += self._next()
+    def _receive_until(self, end: bytes, most: int) -> int:
+        """Receives until the unused bytes contain `end`, and returns its place."""
+        unused, start = bytearray(self._piece[self._at :]), 0
+        while (found := unused.find(end, start)) < 0:
+            if len(unused) > most:
+                raise BadAnswer("a line is too long")
+            start = max(0, len(unused) - len(end) + 1)
+            unused += self._next()
+        self._piece, self._at = bytes(unused), 0
+        return found
 
     def _next(self) -> bytes:
         if self._received > self._most:
@@ -145,26 +161,42 @@ def read_answer(received: ReceiveBuffer, limit: int) -> Answer:
         raise AnswerTooLarge
     if status < 200:
         raise BadAnswer("an interim answer instead of a final one")
-    closes = version == 0 or "close" in [word.strip() for word in headers.get("connection", "").lower().split(",")]
+    closes = version == "0" or _closes(headers.get("connection", ""))
     if status in (204, 304):  # no body, whatever the headers announce; what follows is unknown
         return Answer(status, headers, b"", is_last=True)
     body = _body(received, headers, limit)
     return Answer(status, headers, body, is_last=closes or not received.is_empty)
 
 
-def _head(text: bytes) -> tuple[int, int, dict[str, str]]:
-    first, *lines = text.split(b"\r\n")
-    status = _STATUS.fullmatch(first)
-    if status is None or len(lines) > MAX_LINES:
+def _closes(connection: str) -> bool:
+    return connection != "" and "close" in [word.strip() for word in connection.lower().split(",")]
+
+
+def _head(head: bytes) -> tuple[str, int, dict[str, str]]:
+    """The version's last digit, the status and the headers.
+
+    One search finds all fields. Each match begins with a line end and contains no other, so there are as many as lines
+    only if every line is a field. A line that is not one may be folded: some read one header, others two.
+    """
+    text = head.decode("latin-1")
+    status, fields = _STATUS.match(text), _FIELD.findall(text)
+    if status is None or len(fields) > MAX_LINES:
         raise BadAnswer("no status line, or too many header lines")
+    if len(fields) != text.count("\r\n"):
+        raise BadAnswer("a header line that cannot be read")
+    headers = {name.lower(): value.strip(" \t") for name, value in fields}
+    if len(headers) < len(fields):
+        headers = _joined(fields)
+    version, code = status.groups()
+    return version, int(code), headers
+
+
+def _joined(fields: list[tuple[str, str]]) -> dict[str, str]:
     headers: dict[str, str] = {}
-    for line in lines:
-        field = _FIELD.fullmatch(line)
-        if field is None:  # also a folded line: some read one header, others two
-            raise BadAnswer("a header line that cannot be read")
-        name, value = field[1].decode("ascii").lower(), field[2].strip(b" \t").decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return int(status[1]), int(status[2]), headers
+    for name, value in fields:
+        known, value = headers.get(name.lower()), value.strip(" \t")
+        headers[name.lower()] = value if known is None else f"{known}, {value}"
+    return headers
 
 
 def _body(received: ReceiveBuffer, headers: Mapping[str, str], limit: int) -> bytes:
@@ -175,7 +207,7 @@ def _body(received: ReceiveBuffer, headers: Mapping[str, str], limit: int) -> by
         return _chunks(received, limit)
     # Without a length, the end of the connection would end the answer, and a broken connection looks the same. Two
     # lengths are joined by now, and are not a number.
-    if length is None or _LENGTH.fullmatch(length) is None:
+    if length is None or not (length.isascii() and length.isdigit()):
         raise BadAnswer("an answer without a length")
     if len(length) > _DIGITS or int(length) > limit:
         raise AnswerTooLarge

@@ -18,6 +18,7 @@ from lattice_bridge.errors import BackendFailed, BridgeError, InvalidMap, Miscon
 from lattice_bridge.invoke.call import (
     INVOCATION_TYPES,
     Call,
+    CredentialsExpired,
     DidNotRun,
     LambdaError,
     bridge_error,
@@ -25,7 +26,7 @@ from lattice_bridge.invoke.call import (
     function_error,
     trace_header,
 )
-from lattice_bridge.invoke.retry import SHORTEST, with_retries
+from lattice_bridge.invoke.retry import SHORTEST, retried
 from lattice_bridge.runtime.process import after_fork
 
 CONNECT_TIMEOUT: Final = 2.0
@@ -78,8 +79,9 @@ class Boto3Invoker:
             BridgeError: see `errors`. After `connection_lost` and `backend_timeout`, the function may have run.
         """
         arguments = _arguments(call)
+        deadline = self._clock() + call.left
 
-        def attempt(deadline: float) -> bytes:
+        def attempt() -> bytes:
             call.on_request_id("")  # not the id of an earlier attempt
             client = self.client_for(time_for(call.timeout, deadline - self._clock()))
             try:
@@ -91,14 +93,18 @@ class Boto3Invoker:
                 call.on_request_id(_request_id(getattr(error, "response", None)))
                 raise error_for(error) from error
 
-        return with_retries(
-            attempt,
-            call.left,
-            connecting=connect_time(SHORTEST),
-            renew=self._renew,
-            clock=self._clock,
-            pause=self._pause,
-        )
+        try:
+            return attempt()
+        except (DidNotRun, CredentialsExpired) as refusal:
+            return retried(
+                refusal,
+                attempt,
+                deadline,
+                connecting=connect_time(SHORTEST),
+                renew=self._renew,
+                clock=self._clock,
+                pause=self._pause,
+            )
 
     def _renew(self) -> None:
         with self._lock:

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 from urllib.parse import quote
 
@@ -99,6 +98,7 @@ def checked_tenant(call: Call) -> str | None:
 # ---- the trace header -----------------------------------------------------------------------------------------------
 
 _TRACE_SAFE: Final = "-=;:+&[]{}\"',"  # botocore's, so that the header is the same
+_UNQUOTED: Final = re.compile(rf"[A-Za-z0-9_.~{re.escape(_TRACE_SAFE)}]*")  # most headers; `quote` takes longer
 _TRACE: Final = re.compile(r"[A-Za-z]{1,16}=[A-Za-z0-9.:|_/+-]{0,200}(;[A-Za-z]{1,16}=[A-Za-z0-9.:|_/+-]{0,200}){0,7}")
 _ROOT: Final = re.compile(r"(^|;)Root=1-[0-9a-f]{8}-[0-9a-f]{24}(;|$)")
 _LINEAGE: Final = "Lineage="
@@ -116,7 +116,9 @@ def trace_header(given: str | None, environ: Mapping[str, str]) -> str | None:
             word, and becomes a header line.
         environ: of the process.
     """
-    own = environ.get("_X_AMZN_TRACE_ID") if "AWS_LAMBDA_FUNCTION_NAME" in environ else None
+    own = environ.get("_X_AMZN_TRACE_ID")
+    if own and "AWS_LAMBDA_FUNCTION_NAME" not in environ:
+        own = None
     if given is None or _TRACE.fullmatch(given) is None or _ROOT.search(given) is None:
         return _quoted(own) if own else None
     lineage = next((part for part in (own or "").split(";") if part.startswith(_LINEAGE)), None)
@@ -126,11 +128,8 @@ def trace_header(given: str | None, environ: Mapping[str, str]) -> str | None:
     return _quoted(";".join(parts))
 
 
-@lru_cache(16)
 def _quoted(header: str) -> str:
-    """Cached, because all records of a batch that name no trace continue the bridge's own. Lambda bounds the length of
-    that one, and `_TRACE` that of others."""
-    return quote(header, safe=_TRACE_SAFE)
+    return header if _UNQUOTED.fullmatch(header) is not None else quote(header, safe=_TRACE_SAFE)
 
 
 # ---- Lambda's answers -----------------------------------------------------------------------------------------------

@@ -27,14 +27,22 @@ def from_environment(environ: Mapping[str, str], fallback: CredentialProvider) -
         fallback: used where no access key is set.
     """
 
+    known = Credentials("", "")
+
     def current() -> Credentials:
+        nonlocal known
         access_key = environ.get("AWS_ACCESS_KEY_ID")
         if not access_key:
             return fallback()
         secret_key = environ.get("AWS_SECRET_ACCESS_KEY")
         if not secret_key:
             raise _no_credentials("AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not")
-        return Credentials(access_key, secret_key, environ.get("AWS_SESSION_TOKEN") or None)
+        token = environ.get("AWS_SESSION_TOKEN") or None
+        last = known
+        if last.access_key == access_key and last.secret_key == secret_key and last.token == token:
+            return last  # the same object, by which a signer sees at once that nothing has changed
+        found = known = Credentials(access_key, secret_key, token)
+        return found
 
     return current
 

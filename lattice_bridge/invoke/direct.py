@@ -11,29 +11,26 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from typing import Any, Final
-from urllib.parse import quote
 
-from lattice_bridge.errors import BackendFailed, BridgeError, InvalidMap, Misconfigured, TimedOut, Unavailable
+from lattice_bridge.errors import BackendFailed, BridgeError, InvalidMap, TimedOut, Unavailable
 from lattice_bridge.http.client import Connection, ConnectionPool, Endpoint, TlsSession, connect
 from lattice_bridge.http.http1 import Answer, AnswerTooLarge, BadAnswer
 from lattice_bridge.invoke.call import (
-    INVOCATION_TYPES,
     Call,
+    CredentialsExpired,
     DidNotRun,
     LambdaError,
     bridge_error,
-    checked_tenant,
     function_error,
     trace_header,
 )
 from lattice_bridge.invoke.credentials import BotocoreCredentials, CredentialProvider, from_environment
 from lattice_bridge.invoke.endpoint import endpoint_of, region_of
-from lattice_bridge.invoke.retry import SHORTEST, with_retries
-from lattice_bridge.invoke.signing import Credentials, Signer
-from lattice_bridge.version import __version__
+from lattice_bridge.invoke.request import InvokeHeads
+from lattice_bridge.invoke.retry import SHORTEST, retried
 
 ANSWER_LIMIT: Final = 6_291_556 + 4096
 """Bytes that an answer's body may have: Lambda's limit for a payload, and more for its own error messages."""
@@ -42,7 +39,6 @@ WARM_TIMEOUT: Final = 1.0
 """Seconds for the connection that a start opens before the first request."""
 
 _CONNECTING: Final = SHORTEST / 4
-_USER_AGENT: Final = f"lattice-bridge/{__version__}"
 
 
 class DirectInvoker:
@@ -81,7 +77,7 @@ class DirectInvoker:
         self._clock = clock
         self._now = now
         self._pause = pause
-        self._signer = Signer(region, "lambda")
+        self._heads = InvokeHeads(endpoint, region)
         self._pool = ConnectionPool(now)
         self._session = TlsSession(now)
 
@@ -92,54 +88,59 @@ class DirectInvoker:
             BridgeError: see `errors`. After `connection_lost` and `backend_timeout`, the function may have run.
         """
         digest = sha256(call.payload).hexdigest()
-
-        def attempt(deadline: float) -> bytes:
-            call.on_request_id("")  # not the id of an earlier attempt
-            return _payload(self._send(call, digest, deadline), call)
-
-        return with_retries(
-            attempt, call.left, connecting=_CONNECTING, renew=self._renew, clock=self._clock, pause=self._pause
-        )
+        deadline = self._clock() + call.left
+        try:
+            return self._attempt(call, digest, deadline)
+        except (DidNotRun, CredentialsExpired) as refusal:
+            return retried(
+                refusal,
+                partial(self._attempt, call, digest, deadline),
+                deadline,
+                connecting=_CONNECTING,
+                renew=self._renew,
+                clock=self._clock,
+                pause=self._pause,
+            )
 
     def warm(self) -> None:
         """Makes the day's signing key and opens a connection before the first request, if that takes no longer than
         `WARM_TIMEOUT`. Not for an environment that is copied: each copy would have the same connection."""
         with contextlib.suppress(BridgeError, OSError):
-            self._request(Call("warm", None, b"", "sync", timeout=1, left=1), "")  # signed and not sent
+            self._head(Call("warm", None, b"", "sync", timeout=1, left=1), "")  # signed and not sent
             self._pool.put(self._connect(self._clock() + WARM_TIMEOUT))
 
     def close(self) -> None:
         """Closes the idle connections."""
         self._pool.close()
 
-    def _send(self, call: Call, digest: str, deadline: float) -> Answer:
-        path, headers = self._request(call, digest)
-        self._check_time(call, deadline)
-        connection = self._pool.take() or self._connected(deadline)
+    def _attempt(self, call: Call, digest: str, deadline: float) -> bytes:
+        call.on_request_id("")  # not the id of an earlier attempt
+        head = self._head(call, digest)
+        connection = self._pool.take() or self._connected(call, deadline)
         try:
-            self._check_time(call, deadline)
-            until = min(deadline, self._clock() + call.timeout)
-            return _exchange(connection, path, headers, call.payload, until)
+            now = self._time_with(call, deadline)
+            until = now + call.timeout
+            answer = _exchange(connection, head, call.payload, until if until < deadline else deadline)
         finally:
             self._pool.put(connection)  # closes it, unless the whole answer was read
+        return _payload(answer, call)
 
-    def _request(self, call: Call, digest: str) -> tuple[str, dict[str, str]]:
-        timestamp = _timestamp(int(self._now()))
-        path, headers = signed_request(call, digest, self._endpoint, self._signer, self._credentials(), timestamp)
-        headers["user-agent"] = _USER_AGENT
+    def _head(self, call: Call, digest: str) -> bytes:
         trace = trace_header(call.trace, self._environ)
-        if trace is not None:
-            headers["x-amzn-trace-id"] = trace
-        return path, headers
+        return self._heads.head(call, digest, self._credentials(), _timestamp(int(self._now())), trace)
 
-    def _check_time(self, call: Call, deadline: float) -> None:
-        left = deadline - self._clock()
-        if left < min(SHORTEST, call.timeout):
+    def _time_with(self, call: Call, deadline: float) -> float:
+        """The time, if enough is left for the call."""
+        now = self._clock()
+        left = deadline - now
+        if left < SHORTEST and left < call.timeout:
             raise TimedOut(
                 "no_time_left", f"{max(left, 0):.3f} s are left of the bridge's own time; nothing was invoked"
             )
+        return now
 
-    def _connected(self, deadline: float) -> Connection:
+    def _connected(self, call: Call, deadline: float) -> Connection:
+        self._time_with(call, deadline)
         try:
             return self._connect(deadline)
         except ssl.SSLCertVerificationError as error:  # another attempt would fail as well
@@ -153,45 +154,9 @@ class DirectInvoker:
         return connect(self._endpoint, self._context, ANSWER_LIMIT, deadline, self._clock, self._session)
 
 
-def signed_request(
-    call: Call, digest: str, endpoint: Endpoint, signer: Signer, credentials: Credentials, timestamp: str
-) -> tuple[str, dict[str, str]]:
-    """The path and the signed headers of an Invoke request, as Lambda's API defines it.
-
-    Args:
-        call: the invocation.
-        digest: sha256 of its payload, as hex.
-        endpoint: of Lambda.
-        signer: for the region and `lambda`.
-        credentials: sign the request.
-        timestamp: now, in UTC, as `YYYYMMDDTHHMMSSZ`.
-
-    Raises:
-        Misconfigured: `tenant_id_rejected` or `invoke_rejected`: the call must not be sent.
-    """
-    headers = {"host": endpoint.authority, "x-amz-invocation-type": INVOCATION_TYPES[call.invocation]}
-    tenant = checked_tenant(call)
-    if tenant is not None:
-        headers["x-amz-tenant-id"] = tenant
-    path = f"{endpoint.path}{path_of(call.function)}"
-    return path, signer.sign(path, headers, digest, credentials, timestamp)
-
-
 @lru_cache(2)
 def _timestamp(second: int) -> str:
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
-
-
-@lru_cache(256)
-def path_of(function: str) -> str:
-    """The path of a function's Invoke. The name or ARN is one segment, whatever characters it has.
-
-    Raises:
-        Misconfigured: `invoke_rejected`: a path cannot contain the name.
-    """
-    if function in ("", ".", ".."):
-        raise Misconfigured("invoke_rejected", "the backend's function has no name; nothing was invoked")
-    return f"/2015-03-31/functions/{quote(function, safe='-._~')}/invocations"
 
 
 def direct_invoker(environ: Mapping[str, str], **options: Any) -> DirectInvoker:
@@ -253,11 +218,9 @@ def _check_no_proxy(endpoint: Endpoint, environ: Mapping[str, str]) -> None:
 # ---- answers --------------------------------------------------------------------------------------------------------
 
 
-def _exchange(connection: Connection, path: str, headers: Mapping[str, str], body: bytes, until: float) -> Answer:
+def _exchange(connection: Connection, head: bytes, body: bytes, until: float) -> Answer:
     try:
-        return connection.exchange("POST", path, headers, body, until)
-    except ValueError:  # its message is not passed on: the header may be a token
-        raise Misconfigured("invoke_rejected", "a header or path with a line end; nothing was invoked") from None
+        return connection.exchange_head(head, body, until)
     except AnswerTooLarge as error:
         raise BackendFailed("reply_too_large", "the answer is over Lambda's own limit") from error
     except TimeoutError as error:

@@ -19,20 +19,22 @@ SHORTEST: Final = 0.25
 """Seconds below which no invocation begins."""
 
 
-def with_retries(
-    attempt: Callable[[float], bytes],
-    left: float,
+def retried(
+    refusal: DidNotRun | CredentialsExpired,
+    attempt: Callable[[], bytes],
+    deadline: float,
     *,
     connecting: float,
     renew: Callable[[], None],
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> bytes:
-    """Returns the result of the first attempt that succeeds.
+    """Returns the result of the next attempt that succeeds, after a first one that was refused.
 
     Args:
-        attempt: receives the deadline, in seconds of `clock`.
-        left: seconds until the deadline.
+        refusal: of the first attempt. An invoker makes that one itself: most need no other.
+        attempt: makes another.
+        deadline: seconds of `clock`.
         connecting: seconds that an attempt may need to connect. Without that time left, no other attempt begins.
         renew: forgets the cached credentials, before the attempt after `CredentialsExpired`.
         clock: monotonic seconds.
@@ -41,21 +43,22 @@ def with_retries(
     Raises:
         BridgeError: of the last attempt.
     """
-    deadline = clock() + left
     pauses, renewals = iter(RETRY_PAUSES), iter([renew])
     while True:
-        try:
-            return attempt(deadline)
-        except DidNotRun as refusal:
+        if isinstance(refusal, DidNotRun):
             wait = next(pauses, None)
             if wait is None or (refusal.asked or 0) > wait or clock() + wait + SHORTEST + connecting >= deadline:
-                raise
+                raise refusal
             _pause(wait, pause)
-        except CredentialsExpired:
+        else:
             renewal = next(renewals, None)
             if renewal is None or clock() + SHORTEST + connecting >= deadline:
-                raise
+                raise refusal
             renewal()
+        try:
+            return attempt()
+        except (DidNotRun, CredentialsExpired) as next_refusal:
+            refusal = next_refusal
 
 
 def _pause(wait: float, pause: Callable[[float], None]) -> None:

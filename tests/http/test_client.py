@@ -98,6 +98,16 @@ def test_large_body_waits_for_its_reader_and_has_a_deadline(pair: tuple[Connecti
     assert not connection.reusable
 
 
+def test_request_after_its_deadline_is_not_sent(pair: tuple[Connection, socket.socket]) -> None:
+    connection, server = pair
+    with pytest.raises(TimeoutError):
+        connection.exchange("POST", "/", {"host": "h"}, b"{}", time.monotonic() - 1)
+    server.settimeout(0.05)
+    with pytest.raises(TimeoutError):
+        server.recv(1)
+    assert not connection.reusable
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [

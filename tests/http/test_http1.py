@@ -180,3 +180,23 @@ def test_header_of_spaces_is_read_in_linear_time() -> None:
     assert found.headers["x"] == ""
     with pytest.raises(BadAnswer):
         read(OK + b"x: " + b" " * 60_000 + b"\x00\r\ncontent-length: 0\r\n\r\n")
+
+
+def test_answer_in_one_piece_is_received_once_and_not_kept() -> None:
+    """An idle connection would keep the piece."""
+    received = 0
+
+    def receive() -> bytes:
+        nonlocal received
+        received += 1
+        return OK + b"content-length: 2\r\n\r\n{}"
+
+    buffer = ReceiveBuffer(receive, 2 * LIMIT)
+    for number in (1, 2):
+        assert read_answer(buffer, LIMIT) == Answer(200, {"content-length": "2"}, b"{}")
+        assert (received, buffer._piece) == (number, b"")
+
+
+def test_name_that_occurs_twice_in_any_case_has_both_values() -> None:
+    found = read(OK + b"X-a: 1\r\ncontent-length: 0\r\nx-A:\t2 \r\nx-a:\r\n\r\n")
+    assert found.headers == {"x-a": "1, 2, ", "content-length": "0"}

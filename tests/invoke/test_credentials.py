@@ -32,6 +32,20 @@ def test_variables_are_read_each_time() -> None:
     assert source() == Credentials("AKID2", "other", None)
 
 
+@pytest.mark.parametrize("name", KEYS)
+def test_unchanged_variables_give_the_same_object_and_any_change_another(name: str) -> None:
+    """Trap D8."""
+    environ = dict(KEYS)
+    source = from_environment(environ, never)
+    first = source()
+    assert source() is first
+    environ[name] = "changed"
+    changed = source()
+    assert (changed != first, source()) == (True, changed)
+    environ[name] = KEYS[name]
+    assert source() == first
+
+
 def test_empty_session_token_is_none() -> None:
     """Signed, it would be another request than botocore's."""
     assert from_environment({**KEYS, "AWS_SESSION_TOKEN": ""}, never)().token is None

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from lattice_bridge.errors import Misconfigured
 from lattice_bridge.http.client import Endpoint
 from lattice_bridge.invoke.call import INVOCATION_TYPES, Call
-from lattice_bridge.invoke.direct import path_of, signed_request
 from lattice_bridge.invoke.endpoint import endpoint_of
+from lattice_bridge.invoke.request import InvokeHeads, path_of
 from lattice_bridge.invoke.signing import Credentials, Signer
 from tests.support.examples import examples
 
@@ -66,8 +66,15 @@ endpoints = st.sampled_from(REGIONS).map(lambda region: endpoint_of(region, {}))
 
 
 def ours(call: Call, endpoint: Endpoint, region: str, who: Credentials, timestamp: str) -> tuple[str, dict[str, str]]:
-    digest = sha256(call.payload).hexdigest()
-    return signed_request(call, digest, endpoint, Signer(region, "lambda"), who, timestamp)
+    """The path and the headers in the bytes of a head."""
+    head = InvokeHeads(endpoint, region).head(call, sha256(call.payload).hexdigest(), who, timestamp, None)
+    first, *lines, end, empty = head.decode("ascii").split("\r\n")
+    method, path, version = first.split(" ")
+    headers = dict(line.split(": ", 1) for line in lines)
+    assert (method, version, end, empty, len(headers)) == ("POST", "HTTP/1.1", "", "", len(lines))
+    assert headers.pop("content-length") == str(len(call.payload))
+    assert headers.pop("user-agent").startswith("lattice-bridge/")
+    return path, headers
 
 
 def arguments(call: Call) -> dict[str, Any]:
