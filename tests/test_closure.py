@@ -47,7 +47,7 @@ SERVING: Final = {
     *("identity", "identity.principal", "identity.token"),
     *("invoke", "invoke.call", "invoke.credentials", "invoke.direct", "invoke.endpoint", "invoke.retry"),
     "invoke.signing",
-    *("runtime", "runtime.process"),
+    *("runtime", "runtime.memory", "runtime.process"),
     *("tenancy", "tenancy.anchors", "tenancy.decide", "tenancy.name_pattern", "tenancy.rules", "tenancy.subject"),
 }
 """What a bridge with a compiled map imports."""
