@@ -1,4 +1,4 @@
-"""What a bridge remembers from one request to the next changes nothing: neither a decision, nor a payload, nor a reply.
+"""The memories of a bridge. They change nothing: neither a decision, nor a payload, nor a reply.
 
 The oracle is a bridge without memories. It gets the same event, and has to answer and log the same.
 """
