@@ -28,7 +28,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     # the folders of the bridge
     "http": {"runtime"},
     "identity": {"errors", "http", "runtime"},
-    "formats": {"errors", "http", "identity", "message", "runtime"},
+    "formats": {"errors", "http", "identity", "message"},
     "events": {"errors", "message"},
     "tenancy": {"aws", "errors", "http", "identity", "message", "runtime"},
     "invoke": {"aws", "errors", "http", "message", "runtime", "version"},

@@ -20,8 +20,8 @@ from lattice_bridge.formats.lattice_v2 import CALLERS
 from lattice_bridge.formats.payload import DROPPED_NAMES
 from lattice_bridge.formats.recognise import parse_event
 from lattice_bridge.http.headers import HEADER_NAMES, REMEMBERED_NAMES
+from lattice_bridge.http.memory import Memory
 from lattice_bridge.invoke.call import Call
-from lattice_bridge.runtime.memory import Memory
 from lattice_bridge.tenancy.rules import Tenant
 from lattice_bridge.tenancy.subject import SPELLED_WELL
 from tests.support.builders import ACCOUNT, MAP, OPEN, SERVICE, VPC, role, tenant_map, v1, v2

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from lattice_bridge.formats import event as parts
 from lattice_bridge.http import headers as names
+from lattice_bridge.http.memory import Memory
 from lattice_bridge.message import Caller, Request
-from lattice_bridge.runtime.memory import Memory
 
 VERSION: Final = "version"
 PATH: Final = "path"

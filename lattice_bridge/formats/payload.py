@@ -25,9 +25,9 @@ from lattice_bridge.formats.event import Payload, Scheme
 from lattice_bridge.formats.recognise import module_of
 from lattice_bridge.http import headers as names
 from lattice_bridge.http.base64 import Base64
+from lattice_bridge.http.memory import Memory
 from lattice_bridge.http.query import parse_query
 from lattice_bridge.message import Authorizer, Caller, Format, Pairs, Request
-from lattice_bridge.runtime.memory import Memory
 
 SYNC_LIMIT: Final = 6 * 1024 * 1024
 ASYNC_LIMIT: Final = 1024 * 1024

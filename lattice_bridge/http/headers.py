@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from lattice_bridge.runtime.memory import Memory
+from lattice_bridge.http.memory import Memory
 
 LATTICE_PREFIX: Final = "x-amzn-lattice-"
 IDENTITY: Final = "x-amzn-lattice-identity"

@@ -11,8 +11,8 @@ from dataclasses import astuple, dataclass, field
 from typing import Any, Final, NamedTuple
 
 from lattice_bridge.errors import BadRequest, BridgeError, Forbidden, Unauthenticated
+from lattice_bridge.http.memory import Memory
 from lattice_bridge.message import is_tenant_id
-from lattice_bridge.runtime.memory import Memory
 from lattice_bridge.tenancy.anchors import AWS_SOURCES
 from lattice_bridge.tenancy.rules import ANY_TENANT, Allowed, AnyTenant, Find, Rule, Rules, TenantFrom
 from lattice_bridge.tenancy.subject import BatchEvidence, RequestEvidence, Subject

@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 
 from lattice_bridge.errors import BadRequest
 from lattice_bridge.http import headers as names
+from lattice_bridge.http.memory import Memory
 from lattice_bridge.identity.token import NO_TOKENS, Tokens
 from lattice_bridge.message import Authorizer, BusEvent, Caller, Request, Sender
-from lattice_bridge.runtime.memory import Memory
 
 ANONYMOUS: Final = Caller()
 

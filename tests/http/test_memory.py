@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lattice_bridge.runtime.memory import Memory
+from lattice_bridge.http.memory import Memory
 
 
 def test_entry_over_the_bound_in_characters_is_not_kept() -> None:
