@@ -223,13 +223,18 @@ def namespace_of(environ: Mapping[str, str]) -> str:
 
 
 def lines(log: RequestLog, context: LogContext, log_level: str = "INFO", namespace: str = NAMESPACE) -> str:
-    """The log line and the metric line of a request, each with a newline. Below `log_level`, the metric line alone."""
-    total = round(log.end(), 3)
+    """The log line and the metric line of a request, each with a newline. Below `log_level`, the metric line alone.
+
+    They are what json.dumps makes of their members, for a third of the time. Only the milliseconds have another form,
+    with three decimals each.
+    """
+    total = log.end()
     level = "ERROR" if log.status >= 500 else "WARN" if log.refusal else "INFO"
+    request_id = encode_basestring_ascii(context.request_id[:MAX_TEXT])
     line = (
-        f"{_to_line(_log(log, context, level, total))}\n" if _LEVELS.get(level, 0) >= _LEVELS.get(log_level, 0) else ""
+        _log_line(log, context, request_id, level, total) if _LEVELS.get(level, 0) >= _LEVELS.get(log_level, 0) else ""
     )
-    return f"{line}{_head(context.now, _request_metrics(namespace))}{_to_line(_metric(log, context, total))[1:]}\n"
+    return line + _metric_line(log, context, request_id, namespace, total)
 
 
 def reload_lines(
@@ -286,30 +291,48 @@ def _second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _log(log: RequestLog, context: LogContext, level: str, total: float) -> dict[str, Any]:
+def _log_line(log: RequestLog, context: LogContext, request_id: str, level: str, total: float) -> str:
+    request = log.request
+    asked = "" if request is None else f"{_member('method', request.method)}{_member('path', request.path)}"
+    outcome = _refused(log, context) if log.refusal is not None or log.status >= 500 else _served_members(log)
+    steps = ""
+    for name, spent in log.milliseconds.items():
+        steps += f'"{name}":{spent:.3f},'
+    return (
+        # With a timestamp, Lambda itself filters JSON lines by their level.
+        f'{{"timestamp":"{_timestamp(context.now)}","level":"{level}","message":"request","requestId":{request_id},'
+        f'{asked}"status":{log.status},{outcome}"milliseconds":{{{steps}"total":{total:.3f}}},'
+        f'"cold":{"true" if context.cold else "false"}{_last("map", context.map_sha256)}}}\n'
+    )
+
+
+def _served_members(log: RequestLog) -> str:
+    request, decision = log.request, log.decision
+    api = None if request is None else request.api_id
+    return _served(api, *((None, None) if decision is None else (decision.tenant, decision.rule)), log.backend)
+
+
+@lru_cache(1024)
+def _served(api: str | None, tenant: str | None, rule: str | None, backend: str | None) -> str:
+    """The members that have the same values for many requests. Those of a served request are bridge.toml's own, or a
+    tenant's id, so that they are bounded (trap D9)."""
+    where = f"{_member('tenant', tenant)}{_member('rule', rule)}{_member('backend', backend)}"
+    return f'"reason":"ok",{_member("api", api)}{where}'
+
+
+def _refused(log: RequestLog, context: LogContext) -> str:
+    """The same members, those of the refusal, and the names that are needed to look into the function's log."""
     request, decision, refusal = log.request, log.decision, log.refusal
-    failed = refusal is not None or log.status >= 500  # the names are only needed to look into the function's log
-    return {
-        "timestamp": _timestamp(context.now),
-        "level": level,  # with a timestamp, Lambda itself filters JSON lines by it
-        "message": "request",
-        "requestId": context.request_id,
-        "method": request.method if request else None,
-        "path": request.path if request else None,
-        "status": log.status,
-        "reason": refusal.reason if refusal else "ok",
-        "detail": refusal.detail if refusal else None,
-        "api": request.api_id if request else None,
-        "callerKey": _refused_caller(log, context) if refusal and log.status < 500 else None,
-        "tenant": decision.tenant if decision else None,
-        "rule": decision.rule if decision else None,
-        "backend": log.backend,
-        "function": log.function if failed else None,
-        "lambdaRequestId": _logged_id(log.lambda_request_id) if failed else None,
-        "milliseconds": {**{step: round(spent, 3) for step, spent in log.milliseconds.items()}, "total": total},
-        "cold": context.cold,
-        "map": context.map_sha256,
-    }
+    is_callers = refusal is not None and log.status < 500
+    decided = "" if decision is None else f"{_member('tenant', decision.tenant)}{_member('rule', decision.rule)}"
+    reason, detail = (refusal.reason, refusal.detail) if refusal else ("ok", None)
+    return (
+        f"{_member('reason', reason)}{_member('detail', detail)}"
+        f"{_member('api', request.api_id if request else None)}"
+        f"{_member('callerKey', _refused_caller(log, context) if is_callers else None)}{decided}"
+        f"{_member('backend', log.backend)}{_member('function', log.function)}"
+        f"{_member('lambdaRequestId', _logged_id(log.lambda_request_id))}"
+    )
 
 
 def _logged_id(request_id: str) -> str | None:
@@ -334,21 +357,25 @@ def _gateway_keys(request: Request) -> Iterator[str]:
         yield f"cert#{_hash_of(request.client_cert)}"
 
 
-def _metric(log: RequestLog, context: LogContext, total: float) -> dict[str, Any]:
+def _metric_line(log: RequestLog, context: LogContext, request_id: str, namespace: str, total: float) -> str:
     """The metric line in CloudWatch's embedded metric format. `Backend` and `Reason` have few values: those in
     bridge.toml and in errors.py."""
-    return {
-        "Backend": log.backend or "none",
-        "Reason": log.refusal.reason if log.refusal else "ok",
-        "Requests": 1,
-        "Refusals": int(log.refusal is not None and log.status < 500),
-        "Errors": int(log.status >= 500),
-        "ColdStarts": int(context.cold),
-        "Latency": total,
-        "Overhead": round(total - log.milliseconds.get("invoke", 0.0), 3),
-        "requestId": context.request_id,
-        "tenant": log.decision.tenant if log.decision else None,
-    }
+    refusal = log.refusal
+    kind = _counted(log.backend or "none", refusal.reason if refusal else "ok", log.status >= 500, refusal is not None)
+    overhead = total - log.milliseconds.get("invoke", 0.0)
+    return (
+        f'{_head(context.now, _request_metrics(namespace))}{kind}"ColdStarts":{int(context.cold)},'
+        f'"Latency":{total:.3f},"Overhead":{overhead:.3f},"requestId":{request_id}'
+        f"{_last('tenant', log.decision.tenant if log.decision else None)}}}\n"
+    )
+
+
+@lru_cache(1024)
+def _counted(backend: str, reason: str, is_error: bool, is_refused: bool) -> str:
+    return (
+        f'{_member("Backend", backend)}{_member("Reason", reason)}"Requests":1,'
+        f'"Refusals":{int(is_refused and not is_error)},"Errors":{int(is_error)},'
+    )
 
 
 # ---- records --------------------------------------------------------------------------------------------------------
@@ -392,7 +419,7 @@ class BatchLog:
         self._request_id = str(getattr(context, "aws_request_id", None) or "unknown")
         # The members that all lines of the batch have.
         self._first_members = f'"message":"record",{_member("requestId", self._request_id)}'
-        self._last_member = f",{_member('map', map_sha256)[:-1]}" if map_sha256 else ""
+        self._last_member = _last("map", map_sha256)
         self._least = _LEVELS.get(log_level, 0)
         self._namespace = namespace
         self._clock = clock
@@ -552,6 +579,12 @@ def _head(now: float, metrics: str) -> str:
 def _member(name: str, value: str | None) -> str:
     """A member of a line and the comma after it. Empty for None."""
     return "" if value is None else f'"{name}":{encode_basestring_ascii(value[:MAX_TEXT])},'
+
+
+@lru_cache(1024)
+def _last(name: str, value: str | None) -> str:
+    """The last member of a line and the comma before it: a tenant or the map. Empty for None."""
+    return "" if value is None else f',"{name}":{encode_basestring_ascii(value[:MAX_TEXT])}'
 
 
 def _to_line(fields: dict[str, Any]) -> str:

@@ -43,7 +43,7 @@ SERVING: Final = {
     *("events", "events.recognise", "events.record"),
     *("formats", "formats.assumptions", "formats.event", "formats.lattice_v1", "formats.lattice_v2", "formats.payload"),
     *("formats.front", "formats.recognise", "formats.reply"),
-    *("http", "http.base64", "http.client", "http.headers", "http.http1", "http.query"),
+    *("http", "http.base64", "http.client", "http.headers", "http.http1", "http.memory", "http.query"),
     *("identity", "identity.principal", "identity.token"),
     *("invoke", "invoke.call", "invoke.credentials", "invoke.direct", "invoke.endpoint", "invoke.retry"),
     *("invoke.request", "invoke.signing"),

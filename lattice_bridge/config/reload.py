@@ -124,6 +124,8 @@ class ReloadingHandler:
     def _reload_when_due(self) -> None:
         now, active = self._clock(), self.active
         refresh = active.refresh if active else CLOSED_REFRESH
+        if not is_past(self._reloaded, now, refresh):  # nearly always; one that is due is tested again with the lock
+            return
         with self._lock:
             if not is_past(self._reloaded, now, refresh):
                 return

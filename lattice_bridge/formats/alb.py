@@ -83,7 +83,7 @@ def parse(event: Mapping[str, Any]) -> Request:
         method=method,
         path=path,
         raw_query=raw_query,
-        headers=parts.without_lattice_headers(headers),
+        headers=headers,
         content=content,
         target_group_arn=parts.read_name(event[CONTEXT][BALANCER].get(TARGET_GROUP_ARN)),
         event=event,

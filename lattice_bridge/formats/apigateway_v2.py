@@ -93,7 +93,7 @@ def parse(event: Mapping[str, Any]) -> Request:
         method=method,
         path=path,
         raw_query=raw_query,
-        headers=parts.without_lattice_headers(headers),
+        headers=headers,
         content=content,
         caller=evidence.caller_of(identity),
         request_id=parts.read_request_id(context.get(REQUEST_ID)),

@@ -69,7 +69,7 @@ def parse(event: Mapping[str, Any]) -> Request:
     faults = parts.Faults()
     method = parts.read_method(event.get(METHOD), faults)
     path, raw_query = parts.read_target(event.get(PATH), event.get(QUERY), PATH, faults)
-    headers = parts.read_headers(event.get(HEADERS), faults)
+    headers = parts.read_headers(event.get(HEADERS), faults, with_lattice=True)
     content = parts.read_body(event.get(BODY), event.get(IS_BASE64), faults)
     faults.refuse_if_any()  # before the value of a header is read, which may be of any length
     identity = _read_identity(headers, faults)

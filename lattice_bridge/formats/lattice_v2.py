@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from lattice_bridge.formats import event as parts
 from lattice_bridge.http import headers as names
+from lattice_bridge.http.memory import Memory
 from lattice_bridge.message import Caller, Request
 
 VERSION: Final = "version"
@@ -59,7 +60,11 @@ def recognises(event: Mapping[str, Any]) -> bool:
     It may be empty: `payload = "lattice-v2"` writes it so behind a V1 target group, whose events do not name a service.
     """
     context = event.get(CONTEXT)
-    return event.get(VERSION) == "2.0" and isinstance(context, Mapping) and isinstance(context.get(SERVICE_ARN), str)
+    return (
+        event.get(VERSION) == "2.0"
+        and isinstance(context, (dict, Mapping))  # a dict first: asking an abstract class takes longer
+        and isinstance(context.get(SERVICE_ARN), str)
+    )
 
 
 # ---- event → Request ------------------------------------------------------------------------------------------------
@@ -79,16 +84,15 @@ def parse(event: Mapping[str, Any]) -> Request:
     headers = parts.read_headers(event.get(HEADERS), faults)
     content = parts.read_body(event.get(BODY), event.get(IS_BASE64), faults)
     faults.refuse_if_any()  # before a field of the identity is read, which may be of any length
-    identity = _read_identity(context.get(IDENTITY), faults)
-    faults.refuse_if_any()
+    caller = _read_caller(context.get(IDENTITY), faults)
     return Request(
         version=2,
         method=method,
         path=path,
         raw_query=raw_query,
-        headers=parts.without_lattice_headers(headers),  # V2 has none, so they are a client's: dropped unread
+        headers=headers,
         content=content,
-        caller=parts.caller_of(identity),
+        caller=caller,
         request_id=parts.read_request_id(event.get(REQUEST_ID)),
         service_arn=parts.read_name(context.get(SERVICE_ARN)),
         service_network_arn=parts.read_name(context.get(NETWORK_ARN)),
@@ -101,6 +105,33 @@ def parse(event: Mapping[str, Any]) -> Request:
 def _fold(name: str) -> str:
     """One spelling for all libraries: some write `X509SAN/URI` or `X509SanUri` for `x509SanUri`."""
     return names.lower(name).replace("/", "")
+
+
+CALLERS: Final = Memory[tuple[str | None, ...], Caller](entries=1024, characters=1024)
+"""What is found for the names and values of `requestContext.identity`. One session sends many requests."""
+
+
+def _read_caller(value: object, faults: parts.Faults) -> Caller:
+    """The caller in `requestContext.identity`.
+
+    The names and the values are the key, all of them, and in their order. Only strings and None are remembered, so a
+    number is never found as another one that is equal to it.
+
+    Raises:
+        BadRequest, Forbidden: as for `parse`.
+    """
+    key = (*value, *value.values()) if isinstance(value, dict) and len(value) <= MAX_IDENTITY_FIELDS else ()
+    try:
+        found = CALLERS.get(key)
+    except TypeError:  # a list or an object is among the values
+        found = None
+    if found is None:
+        identity = _read_identity(value, faults)
+        faults.refuse_if_any()
+        found = parts.caller_of(identity)
+        if key:
+            CALLERS.keep(key, found, sum(map(len, filter(None, key))))
+    return found
 
 
 _FOLDED: Final = {name: _fold(name) for name in IDENTITY_FIELDS.values()}

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from io import BytesIO
 from typing import Any, Final, NamedTuple
@@ -25,6 +25,7 @@ from lattice_bridge.formats.event import Payload, Scheme
 from lattice_bridge.formats.recognise import module_of
 from lattice_bridge.http import headers as names
 from lattice_bridge.http.base64 import Base64
+from lattice_bridge.http.memory import Memory
 from lattice_bridge.http.query import parse_query
 from lattice_bridge.message import Authorizer, Caller, Format, Pairs, Request
 
@@ -153,15 +154,13 @@ def _as_it_came(request: Request, screen: _Screen, ours: Mapping[str, str], tena
         return _other_as_it_came(request, screen, ours, tenant)
     fields = lattice_v1 if request.version == 1 else lattice_v2
     event = request.event
-    given = event.get(fields.HEADERS) or {}
-    kept = {name: value for name, value in given.items() if screen.passes(name)}
     added = ours if request.version == 1 else {name: [value] for name, value in ours.items()}
-    changed: dict[str, Any] = {fields.HEADERS: {**kept, **added}}
+    changed: dict[str, Any] = {fields.HEADERS: {**screen.kept(event.get(fields.HEADERS) or {}), **added}}
     path, mark, raw = event[fields.PATH].partition("?")
     if mark and (query := screen.query(raw)) != raw:
         changed[fields.PATH] = f"{path}?{query}" if query else path
     query_map = event.get(fields.QUERY)
-    if isinstance(query_map, Mapping) and not all(map(screen.passes_in_query, query_map)):
+    if isinstance(query_map, (dict, Mapping)) and not screen.passes_whole(query_map):
         changed[fields.QUERY] = {name: value for name, value in query_map.items() if screen.passes_in_query(name)}
     return {**event, **changed}
 
@@ -173,11 +172,11 @@ def _other_as_it_came(request: Request, screen: _Screen, ours: Mapping[str, str]
     maps = [(field, is_list) for field, is_list in module.HEADER_MAPS if isinstance(event.get(field), Mapping)]
     changed: dict[str, Any] = {}
     for field, is_list in maps or module.HEADER_MAPS[:1]:
-        kept = {name: value for name, value in (event.get(field) or {}).items() if screen.passes(name)}
-        changed[field] = {**kept, **({name: [value] for name, value in ours.items()} if is_list else ours)}
+        added = {name: [value] for name, value in ours.items()} if is_list else ours
+        changed[field] = {**screen.kept(event.get(field) or {}), **added}
     for field in module.QUERY_MAPS:
         query = event.get(field)
-        if isinstance(query, Mapping) and not all(map(screen.passes_in_query, query)):
+        if isinstance(query, Mapping) and not screen.passes_whole(query):
             changed[field] = {name: value for name, value in query.items() if screen.passes_in_query(name)}
     raw_field = getattr(module, "RAW_QUERY", None)
     if raw_field is not None and isinstance(event.get(raw_field), str):
@@ -308,6 +307,18 @@ class _Screen(NamedTuple):
             return self.came_as == "lattice-v1" and folded == names.lower(name)
         return folded not in self.reserved or names.lower(name) in self.keep
 
+    def kept(self, headers: Mapping[str, Any]) -> dict[str, Any]:
+        """The headers that are forwarded, of a client's headers by name."""
+        kept = {**headers}
+        for name in _dropped(self, tuple(headers)):
+            del kept[name]
+        return kept
+
+    def passes_whole(self, query: Iterable[str]) -> bool:
+        """Whether all query parameters are forwarded, by their names. Most are plain, see `query`."""
+        together = "".join(query)
+        return ("%" not in together and "amz" not in names.lower(together)) or all(map(self.passes_in_query, query))
+
     def passes_in_query(self, name: str) -> bool:
         """Whether a query parameter is forwarded, by its name: as it is, and decoded once."""
         read = [name, *(decoded for decoded, _ in parse_query(name))] if "%" in name else [name]
@@ -320,6 +331,20 @@ class _Screen(NamedTuple):
         parts = raw.split("&")
         kept = [part for part in parts if all(self.passes_in_query(name) for name, _ in parse_query(part))]
         return raw if len(kept) == len(parts) else "&".join(kept)
+
+
+DROPPED_NAMES: Final = Memory[tuple[_Screen, tuple[str, ...]], tuple[str, ...]](
+    entries=256, characters=names.REMEMBERED_NAMES
+)
+
+
+def _dropped(screen: _Screen, given: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, as an event spells them, of the headers that do not pass a screen."""
+    found = DROPPED_NAMES.get((screen, given))
+    if found is None:
+        found = tuple(name for name in given if not screen.passes(name))
+        DROPPED_NAMES.keep((screen, given), found, sum(map(len, given)))
+    return found
 
 
 @lru_cache(64)
@@ -361,7 +386,8 @@ def _serialised(event: dict[str, Any], content: str | Base64) -> bytes:
     return written.getvalue()
 
 
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False)
+"""A parsed event has no circles. One that a program made ends in a RecursionError."""
 
 
 def _to_json(event: Mapping[str, Any]) -> bytes:

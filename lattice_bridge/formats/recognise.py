@@ -124,7 +124,7 @@ def parse_any(event: object) -> Request:
 
 def _parse_lattice(event: object) -> Request | None:
     """The request in a Lattice event; None for an event of another format."""
-    if not isinstance(event, Mapping):
+    if not isinstance(event, (dict, Mapping)):
         raise BadRequest("not_lattice", f"the event is a {type(event).__name__}, not an object")
     if lattice_v2.recognises(event):
         _refuse_fields(event, 2)
@@ -268,12 +268,13 @@ def _not_enabled(name: Format, event: Mapping[str, Any], enabled: Enabled) -> st
 
 def method_of(event: object) -> str:
     """The method of an event that may be anything: the refusal of a HEAD request has no body either."""
-    method = event.get(lattice_v2.METHOD) if isinstance(event, Mapping) else None
+    method = event.get(lattice_v2.METHOD) if isinstance(event, (dict, Mapping)) else None
     return method if isinstance(method, str) else ""
 
 
 def request_id_of(event: object) -> str | None:
     """Lattice's id of an event that may be anything, so that a refused request can be found in Lattice's log too."""
-    fields = (lattice_v2.REQUEST_ID, lattice_v1.REQUEST_ID)
-    found = (event.get(field) for field in fields) if isinstance(event, Mapping) else ()
-    return next((known for value in found if (known := parts.read_request_id(value)) is not None), None)
+    if not isinstance(event, (dict, Mapping)):
+        return None
+    of_v2 = parts.read_request_id(event.get(lattice_v2.REQUEST_ID))
+    return parts.read_request_id(event.get(lattice_v1.REQUEST_ID)) if of_v2 is None else of_v2

@@ -7,7 +7,6 @@ not understood reaches the caller.
 from __future__ import annotations
 
 import base64
-import itertools
 import json
 import math
 import re
@@ -116,6 +115,8 @@ def _headers(answer: Mapping[str, Any]) -> Pairs:
     serverless-wsgi writes several cookies under names that differ by case (`Set-Cookie`, `Set-cookie`), so a cookie in
     `headers` is only replaced by an equal one.
     """
+    if (plain := _plain_headers(answer)) is not None:
+        return plain
     _check_lines(answer)
     multi = list(_pairs(answer.get(MULTI_HEADERS), MULTI_HEADERS))
     cookies = [("set-cookie", value) for value in _cookies(answer.get(COOKIES))]
@@ -130,13 +131,26 @@ def _headers(answer: Mapping[str, Any]) -> Pairs:
     return tuple(pairs)
 
 
+def _plain_headers(answer: Mapping[str, Any]) -> Pairs | None:
+    """All headers of an answer that has them in `headers` alone, each with one value of printable ASCII. None for
+    another answer, whose headers are read one by one."""
+    headers = answer.get(HEADERS)
+    if not isinstance(headers, dict) or answer.get(MULTI_HEADERS) is not None or answer.get(COOKIES) is not None:
+        return None
+    known = names.header_names(tuple(headers)) if len(headers) <= MAX_HEADER_LINES else None
+    if known is None or not known.are_distinct:
+        return None
+    values = names.plain_values(headers, MAX_HEADER_BYTES - known.characters)
+    return None if values is None else tuple(zip(known.lower, values, strict=True))
+
+
 def _check_lines(answer: Mapping[str, Any]) -> None:
     """Counts the lines before any is read: an answer of 6 MB can contain a million of them."""
-    fields = [answer.get(field) for field in (HEADERS, MULTI_HEADERS)]
-    entries = itertools.chain.from_iterable(field.values() for field in fields if isinstance(field, Mapping))
     cookies = answer.get(COOKIES)
     lines = len(cookies) if isinstance(cookies, list) else 0
-    lines += sum(len(entry) if isinstance(entry, list) else 1 for entry in entries)
+    for field in (answer.get(HEADERS), answer.get(MULTI_HEADERS)):
+        for entry in field.values() if isinstance(field, dict) else ():
+            lines += len(entry) if isinstance(entry, list) else 1
     if lines > MAX_HEADER_LINES:
         raise unreadable(f"{lines} header lines; at most {MAX_HEADER_LINES} are passed on")
 
@@ -264,14 +278,17 @@ def assemble(
             return reply | {IS_BASE64: True, BODY: content.text}
     if not content:
         reply = _empty_reply(response.status, header_fields(headers, cookies))
-        if (size := _size(reply)) > limit:
+        if _longest(response.headers, b"") > limit and (size := _size(reply)) > limit:
             raise _too_large(size, limit)
         return reply
     body = response.body
     text = _as_text(body)
     headers.setdefault("content-type", [BINARY_CONTENT_TYPE if text is None else DEFAULT_CONTENT_TYPE])
     reply = _empty_reply(response.status, header_fields(headers, cookies))
-    _put_body(reply, body, text, limit)
+    if text is not None and _longest(response.headers, body) <= limit:
+        reply[BODY] = text
+    else:
+        _put_body(reply, body, text, limit)
     return reply
 
 
@@ -289,10 +306,10 @@ _NEVER_SENT: Final = names.HOP_BY_HOP | {"content-length"}
 
 def _sendable(pairs: Pairs, drop: frozenset[str]) -> tuple[dict[str, list[str]], list[str]]:
     """The headers that reach the caller, with all values of each name, and the values of `set-cookie`."""
-    nominated = {
-        names.lower(token.strip()) for name, value in pairs if name == "connection" for token in value.split(",")
-    }
-    dropped = _NEVER_SENT.union(nominated - names.SINGLE, drop)
+    dropped = _NEVER_SENT | drop if drop else _NEVER_SENT
+    for name, value in pairs:
+        if name == "connection":
+            dropped |= {names.lower(token.strip()) for token in value.split(",")} - names.SINGLE
     found: dict[str, list[str]] = {}
     for name, value in pairs:
         if name in dropped:
@@ -325,6 +342,14 @@ def _put_body(reply: Reply, body: bytes, text: str | None, limit: int) -> None:
     reply[BODY] = base64.b64encode(body).decode("ascii")
     if (size := _size(reply | {BODY: ""}) + len(reply[BODY])) > limit:
         raise _too_large(size, limit)
+
+
+def _longest(headers: Pairs, body: bytes) -> int:
+    """More bytes than the JSON of a reply with these headers and this text can have. Nothing is written to find it.
+
+    A format may write a header into two maps, each with punctuation, and a character may become `\\ud83d\\ude00`.
+    """
+    return 1024 + sum(32 + 24 * (len(name) + len(value)) for name, value in headers) + LONGEST_ESCAPE * len(body)
 
 
 def _size(reply: Reply) -> int:

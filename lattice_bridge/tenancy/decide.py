@@ -7,14 +7,15 @@ grants nothing: it chooses one of the tenants that the evidence allows.
 from __future__ import annotations
 
 from collections.abc import MutableMapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import astuple, dataclass, field
+from typing import Any, Final, NamedTuple
 
 from lattice_bridge.errors import BadRequest, BridgeError, Forbidden, Unauthenticated
+from lattice_bridge.http.memory import Memory
 from lattice_bridge.message import is_tenant_id
 from lattice_bridge.tenancy.anchors import AWS_SOURCES
 from lattice_bridge.tenancy.rules import ANY_TENANT, Allowed, AnyTenant, Find, Rule, Rules, TenantFrom
-from lattice_bridge.tenancy.subject import BatchEvidence, Subject
+from lattice_bridge.tenancy.subject import BatchEvidence, RequestEvidence, Subject
 
 
 @dataclass(slots=True)
@@ -68,7 +69,7 @@ class Decision:
 
 
 class Entitlement(NamedTuple):
-    """What the evidence of a record gives: steps 2 to 4 of a decision. It is the same for all records with it.
+    """What evidence gives: steps 2 to 4 of a decision. It is the same for all records and requests with it.
 
     Attributes:
         rule: the owner.
@@ -79,9 +80,35 @@ class Entitlement(NamedTuple):
     tenants: Allowed
 
 
-Entitlements = MutableMapping[BatchEvidence, Entitlement]
-"""What was found for the records of one batch with one map. It ends with the batch, so that it has no more entries than
-the batch has records, and no other map is asked by it (traps D8, D9)."""
+Entitlements = MutableMapping[BatchEvidence | RequestEvidence, Entitlement]
+"""What was found with one map for the records of one batch, or for requests. That of a batch ends with it, so that it
+has no more entries than the batch has records; that of requests is a `RequestEntitlements`."""
+
+
+class RequestEntitlements(Memory[Any, Entitlement]):
+    """What was found for requests with one map. It belongs to the map and ends with it, so that no other map is asked
+    by it (trap D8). Neither refusals are in it, nor whether a tenant is registered and active: that is asked each time.
+
+    The entitlement of a caller whose names are longer than those of AWS is not kept (trap D9).
+    """
+
+    def __init__(self) -> None:
+        super().__init__(entries=1024, characters=_LONGEST_NAMES)
+
+    def __setitem__(self, evidence: RequestEvidence, found: Entitlement) -> None:
+        self.keep(evidence, found, _characters(evidence))
+
+
+_LONGEST_NAMES: Final = 2048
+"""Characters of what names a caller, and the service, network and API of its request. The grammar of ARNs bounds a
+principal."""
+
+
+def _characters(evidence: RequestEvidence) -> int:
+    caller, _, *came_through = evidence
+    certificate = () if caller.x509 is None else astuple(caller.x509)
+    names = (caller.session_name, caller.org_id, caller.source_vpc_arn, *certificate, *came_through)
+    return sum(len(name) for name in names if name)
 
 
 def decide(subject: Subject, rules: Rules, find: Find | None = None) -> Decision:
@@ -117,16 +144,16 @@ def decide(subject: Subject, rules: Rules, find: Find | None = None) -> Decision
 
 
 def decide_record(subject: Subject, rules: Rules, find: Find, entitlements: Entitlements) -> Decision:
-    """As `decide`, for one of several records.
+    """As `decide`, for one of several records or requests.
 
     Args:
         subject, rules, find: as for `decide`.
-        entitlements: by these rules, of records that were decided before. Refusals are not among them.
+        entitlements: by these rules, of records or requests that were decided before. Refusals are not among them.
     """
     rule: Rule | None = None
     try:
         _check_requested_tenant(subject)
-        evidence = subject.batch_evidence
+        evidence = subject.request_evidence if subject.source is None else subject.batch_evidence
         found = None if evidence is None else entitlements.get(evidence)
         if found is None:
             if (rule := rules.denial_of(subject)) is not None:

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from lattice_bridge.errors import BadRequest
 from lattice_bridge.http import headers as names
+from lattice_bridge.http.memory import Memory
 from lattice_bridge.identity.token import NO_TOKENS, Tokens
 from lattice_bridge.message import Authorizer, BusEvent, Caller, Request, Sender
 
@@ -19,6 +20,10 @@ ANONYMOUS: Final = Caller()
 
 BatchEvidence = tuple[str, Sender | None]
 """The ARN of a source, and the sender that it authenticated."""
+
+RequestEvidence = tuple[Caller, bool, str | None, str | None, str | None]
+"""A caller, whether it presents a credential that was not verified, and the service, the network and the API that its
+request came through."""
 
 
 class Subject(NamedTuple):
@@ -66,6 +71,15 @@ class Subject(NamedTuple):
         return None if self.source is None else (self.source, self.sender)
 
     @property
+    def request_evidence(self) -> RequestEvidence | None:
+        """All that vouches for a request whose caller the platform names, and nothing else does. None for a subject
+        with a token, an authorizer's answer or a certificate, whose claims a rule may read, and for a record."""
+        if self.has_other_evidence or self.sender is not None or self.bus_event is not None:
+            return None
+        unverified = self.has_unverified_credential
+        return (self.caller, unverified, self.service_arn, self.service_network_arn, self.api_id)
+
+    @property
     def has_other_evidence(self) -> bool:
         """Whether something but the platform's own check of a signature vouches for the caller."""
         return (
@@ -90,12 +104,26 @@ def subject_of(request: Request, tokens: Tokens, tenant_header: str, token_heade
         BadRequest: `reserved_spelling` if a header's name can be read as a reserved name; `header_repeated` if the
             tenant header occurs twice, even with one value.
     """
+    _refuse_reserved_spellings(request, tenant_header, token_headers)
+    return evidence_of(request, tokens, request.header(tenant_header))
+
+
+SPELLED_WELL: Final = Memory[tuple[str, frozenset[str], tuple[str, ...]], bool](
+    entries=256, characters=names.REMEMBERED_NAMES
+)
+"""The names of the headers of a request that had no reserved spelling, behind the configuration's names."""
+
+
+def _refuse_reserved_spellings(request: Request, tenant_header: str, token_headers: frozenset[str]) -> None:
+    given = request.header_names
+    if (tenant_header, token_headers, given) in SPELLED_WELL:
+        return
     reserved = _reserved(tenant_header, token_headers)
-    for name, _ in request.headers:
+    for name in given:
         folded = names.fold(name)
         if folded != name and (folded in reserved or folded.startswith(names.LATTICE_PREFIX)):
             raise BadRequest("reserved_spelling", f"header {name[:64]} can be read as {folded[:64]}")
-    return evidence_of(request, tokens, request.header(tenant_header))
+    SPELLED_WELL.keep((tenant_header, token_headers, given), True, sum(map(len, given)))
 
 
 def evidence_of(request: Request, tokens: Tokens, requested_tenant: str | None = None) -> Subject:

@@ -1,0 +1,333 @@
+"""The memories of a bridge. They change nothing: neither a decision, nor a payload, nor a reply.
+
+The oracle is a bridge without memories. It gets the same event, and has to answer and log the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lattice_bridge import Bridge, TenantMap
+from lattice_bridge.config.options import Backend
+from lattice_bridge.formats import reply
+from lattice_bridge.formats.lattice_v2 import CALLERS
+from lattice_bridge.formats.payload import DROPPED_NAMES
+from lattice_bridge.formats.recognise import parse_event
+from lattice_bridge.http.headers import HEADER_NAMES, REMEMBERED_NAMES
+from lattice_bridge.http.memory import Memory
+from lattice_bridge.invoke.call import Call
+from lattice_bridge.tenancy.rules import Tenant
+from lattice_bridge.tenancy.subject import SPELLED_WELL
+from tests.support.builders import ACCOUNT, MAP, OPEN, SERVICE, VPC, role, tenant_map, v1, v2
+from tests.support.examples import examples
+from tests.support.hostile import hostile
+
+MEMORIES: Final[tuple[Memory[Any, Any], ...]] = (HEADER_NAMES, CALLERS, DROPPED_NAMES, SPELLED_WELL)
+EDGE: Final = role("edge-proxy")
+ANSWER: Final = b'{"statusCode":200,"headers":{"Content-Type":"text/plain","x-a":"1"},"body":"hello"}'
+
+
+def forget() -> None:
+    for memory in MEMORIES:
+        memory.clear()
+
+
+class Served:
+    """A bridge with a clock that stands still, and what it made of its last event."""
+
+    def __init__(self, found: TenantMap, *, answer: bytes = ANSWER, keep: frozenset[str] = frozenset()) -> None:
+        self._calls: list[Call] = []
+        self._written: list[str] = []
+        self._answer = answer
+        backends = [Backend("/", "orders:live", keep_headers=keep)]
+        self._bridge = Bridge(
+            found, self._invoke, backends=backends, write=self._written.append, clock=lambda: 1.0, cold=False
+        )
+
+    def _invoke(self, call: Call) -> bytes:
+        self._calls.append(call)
+        return self._answer
+
+    def __call__(self, event: object) -> tuple[reply.Reply, list[tuple[str | None, bytes]], list[dict[str, Any]]]:
+        self._calls.clear()
+        self._written.clear()
+        found = self._bridge(event, None)
+        lines = [json.loads(line) for line in "".join(self._written).splitlines()]
+        for line in lines:
+            line.pop("timestamp", None)
+            line.pop("_aws", None)
+        return found, [(call.tenant, call.payload) for call in self._calls], lines
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self._calls[-1].payload)
+        return found
+
+
+# ---- warm and empty -------------------------------------------------------------------------------------------------
+
+NAMES: Final = (
+    *("accept", "Accept", "ACCEPT", "x-tenant-id", "X-Tenant-Id", "X_Tenant_Id", "x.tenant.id", "x-request-id"),
+    *("authorization", "Authorization", "x-amz-security-token", "connection", "te", "x-lattice-bridge-hops"),
+    *("x-amzn-lattice-identity", "X_Amzn_Lattice_Network", "x-other", "x-\u212aelvin", "", "a b", "n" * 3000),
+)
+values = st.sampled_from(
+    ["*/*", "blue", "green", "old", "1", "4", "a\tb", "a\nb", "é", "\ud800", "v" * 3000, "v" * 9000, 1, None, True]
+)
+entries = values | st.lists(values, max_size=3)
+headers = st.dictionaries(st.sampled_from(NAMES) | hostile, entries, max_size=5)
+fields = st.sampled_from(
+    ["sessionName", "SESSIONNAME", "principalOrgID", "sourceVpcArn", "type", "x509SanUri", "other"]
+)
+identities = st.dictionaries(
+    fields,
+    st.sampled_from(["AWS_IAM", "i-0123", "o-a1b2c3d4e5", VPC, "", "s" * 3000, "1", 1, True, None]) | hostile,
+    max_size=4,
+)
+principals = st.sampled_from(
+    [None, EDGE, role("blue-api"), role("support"), role("leaver"), role("leaked"), "x", "p" * 3000, 1, True, ["p"]]
+)
+paths = st.sampled_from(["/orders?a=1&b", "/?X-Amz-Signature=1", "/?%78-amz-signature=1", "/\u20ac", "/ ", "/a\x7f", 1])
+queries = st.sampled_from([None, {}, {"a": ["1"]}, {"X_Amz_Credential": ["1"], "b": "2"}, {"%78-amz-signature": "1"}])
+
+
+@st.composite
+def events(draw: st.DrawFn) -> dict[str, Any]:
+    own, principal, path, query = draw(headers), draw(principals), draw(paths), draw(queries)
+    if draw(st.booleans()):
+        event = v1(str(principal), raw_path=path, query_string_parameters=query)
+        return {**event, "headers": {**event["headers"], **own}}
+    event = v2(path=path, queryStringParameters=query, body=draw(st.sampled_from(["", "é", "\ud800", '{"a":1}'])))
+    identity = {"sourceVpcArn": VPC, "type": "AWS_IAM", "principal": principal, **draw(identities)}
+    context = {**event["requestContext"], "identity": identity if principal is not None else draw(identities)}
+    return {**event, "headers": {**event["headers"], **own}, "requestContext": context}
+
+
+WARM: Final = Served(tenant_map(OPEN))
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(events())
+def test_warm_bridge_answers_as_one_without_memories(event: dict[str, Any]) -> None:
+    """Trap D8: hostile names, folded spellings, a name twice in different case, surrogates and huge values included."""
+    first, again = WARM(event), WARM(event)
+    kept = [dict(memory) for memory in MEMORIES]
+    forget()
+    expected = Served(tenant_map(OPEN))(event)
+    for memory, one in zip(MEMORIES, kept, strict=True):
+        memory.update(one)
+    assert first == again == expected
+
+
+answers = st.fixed_dictionaries(
+    {"statusCode": st.just(200)},
+    optional={
+        "headers": st.dictionaries(
+            st.sampled_from(["a", "A", "date", "Date", "a b", "set-cookie"]), entries, max_size=4
+        ),
+        "multiValueHeaders": st.none() | st.dictionaries(st.sampled_from(["a", "Date"]), st.lists(values), max_size=2),
+        "cookies": st.none() | st.lists(values, max_size=2),
+    },
+)
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(answers)
+def test_answer_gives_the_same_reply_with_and_without_memories(answer: dict[str, Any]) -> None:
+    text = json.dumps(answer).encode()
+    warm = Served(tenant_map(), answer=text)
+    first, again = warm(v2(EDGE, headers={"x-tenant-id": "blue"})), warm(v2(EDGE, headers={"x-tenant-id": "blue"}))
+    HEADER_NAMES.clear()
+    assert first == again == Served(tenant_map(), answer=text)(v2(EDGE, headers={"x-tenant-id": "blue"}))
+
+
+# ---- each input of a key --------------------------------------------------------------------------------------------
+
+IDENTITY: Final[dict[str, Any]] = {
+    "sourceVpcArn": VPC,
+    "type": "AWS_IAM",
+    "principal": role("edge-proxy", session="i-1"),
+    "principalOrgID": "o-a1b2c3d4e5",
+    "sessionName": "i-1",
+    "x509SanUri": "spiffe://a/b",
+}
+
+
+def identified(identity: Mapping[str, Any]) -> dict[str, Any]:
+    event = v2()
+    return {**event, "requestContext": {**event["requestContext"], "identity": dict(identity)}}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("sourceVpcArn", f"{VPC}0"),
+        ("type", "NONE"),
+        ("principal", role("edge-proxy", "444455556666", session="i-1")),
+        ("principalOrgID", "o-b2"),
+        ("principalOrgID", None),
+        ("x509SanUri", "spiffe://a/c"),
+    ],
+)
+def test_identity_that_differs_in_one_field_is_another_caller(field: str, value: object) -> None:
+    """Trap D8."""
+    before = parse_event(identified(IDENTITY)).caller
+    other = parse_event(identified({**IDENTITY, field: value})).caller
+    assert other != before
+    assert parse_event(identified(IDENTITY)).caller is before
+
+
+@pytest.mark.parametrize("value", [1, 1.0, True, ["1"]])
+def test_identity_with_another_type_is_refused_after_one_that_is_equal(value: object) -> None:
+    """Trap D8: `1`, `1.0` and `True` are equal, and have the same hash."""
+    served = Served(tenant_map())
+    assert served(identified({**IDENTITY, "other": "1"}))[1] == []
+    for other in (value, "1", value):
+        reason = served(identified({**IDENTITY, "other": other}))[2][0]["reason"]
+        assert reason == ("ambiguous" if other == "1" else "malformed_event")
+
+
+def test_names_are_not_read_as_values() -> None:
+    """Trap D8: the key of an identity has its names and its values in one row."""
+    swapped = {value: name for name, value in IDENTITY.items()}
+    assert parse_event(identified(IDENTITY)).caller.authenticated
+    assert not parse_event(identified(swapped)).caller.authenticated
+
+
+HEADER: Final = '[header]\nname = "x-team"\n'
+
+
+def test_reserved_spellings_are_those_of_the_map_that_serves() -> None:
+    """Trap D8: the same names, and another tenant header."""
+    event = v2(EDGE, headers={"X_Team": "blue", "x-tenant-id": "blue"})
+    for _ in range(2):
+        assert Served(tenant_map())(event)[1] != []
+        named = Served(TenantMap.from_toml(HEADER + MAP))(event)
+        assert (named[1], named[2][0]["reason"]) == ([], "reserved_spelling")
+
+
+def test_names_that_are_forwarded_are_those_of_the_backend_that_serves() -> None:
+    """Trap D8: the same names, and another list of headers that are kept."""
+    event = v2(EDGE, headers={"Authorization": "secret", "x-tenant-id": "blue"})
+    plain, keeping = Served(tenant_map()), Served(tenant_map(), keep=frozenset({"authorization"}))
+    for _ in range(2):
+        plain(event)
+        assert "Authorization" not in plain.payload["headers"]
+        keeping(event)
+        assert keeping.payload["headers"]["Authorization"] == ["secret"]
+
+
+def test_names_that_are_forwarded_depend_on_the_format() -> None:
+    """Trap D8: `x-amzn-lattice-network` is Lattice's in V1, and a client's in V2."""
+    names = {"host": "a", "x-amzn-lattice-network": f"SourceVpcArn={VPC}", "x-tenant-id": "blue"}
+    served = Served(tenant_map(OPEN))
+    for _ in range(2):
+        served({**v1(), "headers": dict(names)})
+        assert "x-amzn-lattice-network" in served.payload["headers"]
+        served({**v2(), "headers": {name: [value] for name, value in names.items()}})
+        assert "x-amzn-lattice-network" not in served.payload["headers"]
+
+
+def test_names_in_another_case_keep_their_spelling() -> None:
+    served = Served(tenant_map())
+    for name in ("x-other", "X-Other", "x-Other") * 2:
+        served(v2(EDGE, headers={name: "1", "x-tenant-id": "blue"}))
+        assert served.payload["headers"][name] == ["1"]
+
+
+# ---- what evidence gives --------------------------------------------------------------------------------------------
+
+
+def conditional(condition: str) -> str:
+    name = f"arn:aws:iam::{ACCOUNT}:role/by-condition"
+    return f'\n[[rule]]\nid = "conditional"\nrole = "{name}"\ntenant = "blue"\n{condition}\n'
+
+
+NETWORK: Final = f"arn:aws:vpc-lattice:eu-west-1:{ACCOUNT}:servicenetwork/sn-0a1b2c3d4e5f60718"
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.mark.parametrize(
+    ("condition", "change"),
+    [
+        (f'vpc = "{VPC}"', lambda context: context["identity"].update(sourceVpcArn=f"{VPC}0")),
+        ('org = "o-a1b2c3d4e5"', lambda context: context["identity"].pop("principalOrgID")),
+        (f'service = "{SERVICE}"', lambda context: context.update(serviceArn=f"{SERVICE}0")),
+        (f'network = "{NETWORK}"', lambda context: context.pop("serviceNetworkArn")),
+    ],
+)
+def test_evidence_that_differs_in_one_part_is_decided_anew(condition: str, change: Change) -> None:
+    """Trap D8."""
+    served = Served(tenant_map(conditional(condition)))
+
+    def event() -> dict[str, Any]:
+        made = identified({**IDENTITY, "principal": role("by-condition", session="i-1")})
+        made["requestContext"]["serviceNetworkArn"] = NETWORK
+        return made
+
+    other = event()
+    change(other["requestContext"])
+    for _ in range(2):
+        assert [tenant for tenant, _ in served(event())[1]] == ["blue"]
+        assert served(other)[1] == []
+
+
+def test_another_map_is_not_asked_by_what_the_first_one_found() -> None:
+    """Trap D8: a reload ends what was found."""
+    event, other = v2(role("blue-api")), MAP.replace('tenant = "blue"', 'tenant = "green"')
+    assert [tenant for tenant, _ in Served(tenant_map())(event)[1]] == ["blue"]
+    assert [tenant for tenant, _ in Served(TenantMap.from_toml(other))(event)[1]] == ["green"]
+
+
+def test_suspended_tenant_is_refused_although_its_rule_was_found() -> None:
+    found, event = tenant_map(), v2(role("blue-api"))
+    active = True
+    found.find = lambda name: Tenant(name, active=active)
+    served = Served(found)
+    assert len(served(event)[1]) == 1
+    active = False
+    assert served(event)[2][0]["reason"] == "tenant_suspended"
+    found.find = lambda _: None
+    assert served(event)[2][0]["reason"] == "tenant_unknown"
+
+
+def test_refused_request_is_decided_anew() -> None:
+    served = Served(tenant_map())
+    for header, reason in (
+        ("blue", "ok"),
+        ("yellow", "tenant_not_allowed"),
+        ("green", "ok"),
+        ("b c", "tenant_malformed"),
+    ):
+        found = served(v2(role("support"), headers={"x-tenant-id": header}))
+        assert found[2][0]["reason"] == reason
+
+
+# ---- bounds ---------------------------------------------------------------------------------------------------------
+
+
+def test_long_names_and_identities_are_not_kept() -> None:
+    """Trap D9."""
+    forget()
+    served = Served(tenant_map(OPEN))
+    for _ in range(2):
+        served(v2(headers={"n" * REMEMBERED_NAMES: "1", "x-tenant-id": "blue"}))
+        served(identified({**IDENTITY, "other": "v" * 2000}))
+    assert [names for _, _, names in SPELLED_WELL] == [("host",)]
+    assert len(CALLERS) == 1  # the unsigned caller of the first event
+    assert max(len(name) for names in HEADER_NAMES for name in names) < 100
+
+
+def test_memories_do_not_grow_with_what_clients_send() -> None:
+    """Trap D9."""
+    served = Served(tenant_map(OPEN))
+    for number in range(1100):
+        event = identified({"sourceVpcArn": VPC, "other": str(number)})
+        served({**event, "headers": {f"x-{number}": ["1"], "x-tenant-id": ["blue"]}})
+    assert [len(memory) <= most for memory, most in zip(MEMORIES, (512, 1024, 256, 256), strict=True)] == [True] * 4
