@@ -107,6 +107,9 @@ _FIELD: Final = re.compile(
 """The name in `name=value`, `name = value` and `name: value`, in any text."""
 _NO_FIELD: Final = re.compile(r"(?:(?<=[0-9]{12}:)secret|jwt):(?!\s)")
 """Beginnings of names that are public: the ARN of a secret, and a caller with a token in the bridge's log lines."""
+_KEY_TAIL: Final = re.compile(r"(?P<pem>(?:[^-]++|-(?!----))++)-----END [A-Z0-9 ]{0,64}PRIVATE KEY")
+"""The end of a private key whose beginning was cut off. It is the first thing that looks like a mark of PEM."""
+
 _FIELD_VALUE: Final = re.compile(
     r"\"\"\"(?P<many>[^\"]*+)\"\"\"|\\*+\"(?P<double>(?:[^\"\\]|\\.)*+)|'(?P<single>(?:[^'\\]|\\.)*+)|(?P<word>[^&\s]++)",
     re.S,
@@ -410,14 +413,17 @@ def _contains(data: bytes | None, depth: int) -> bool:
 # ---- all ------------------------------------------------------------------------------------------------------------
 
 
-def spans_of(text: str, depth: int = 0) -> Spans:
+def spans_of(text: str, depth: int = 0, *, is_tail: bool = False) -> Spans:
     """The places of credentials in a text, in order and apart.
 
     Args:
         text: of any kind.
         depth: levels of what is encoded that this one is within.
+        is_tail: what preceded the text is not known, so it may begin within a private key.
     """
     found: Spans = []
+    if is_tail and "PRIVATE KEY" in text and (rest := _KEY_TAIL.match(text)) is not None:
+        found.append(rest.span("pem"))
     for match in _VALUE.finditer(text):
         found += [match.span(name) for name, value in match.groupdict().items() if value]
     if "=" in text or ":" in text or "->" in text:

@@ -22,6 +22,8 @@ SHOWN: Final = 512 * 1024
 """Bytes of an entry's bodies and lines that are shown together."""
 LEAST: Final = 1024
 """Bytes of each body and of each log that are shown anyway."""
+BEFORE: Final = 16 * 1024
+"""Characters of a log before its shown lines that are masked with them: a private key has fewer."""
 
 _OF_AWS: Final = re.compile("A[KS]IA")
 """The beginning of an access key of AWS. None of the stack's own identities needs one."""

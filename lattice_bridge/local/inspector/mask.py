@@ -169,7 +169,7 @@ def masked_lines(lines: Sequence[str]) -> list[str]:
     >>> masked_lines(["{", '"tokens": [', '"abcdef"', "]}"])
     ['{', '"tokens": [', '"•••• 6 characters"', ']}']
     """
-    spans = iter(spans_of("\n".join(lines)))
+    spans = iter(spans_of("\n".join(lines), is_tail=True))
     span = next(spans, None)
     found, at = [], 0
     for line in lines:

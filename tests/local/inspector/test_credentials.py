@@ -180,6 +180,15 @@ def test_credential_over_several_lines_is_masked_in_each(lines: list[str]) -> No
     assert (found[0], found[-1]) == (lines[0], lines[-1])
 
 
+def test_end_of_a_key_is_masked_in_a_log_that_begins_within_it() -> None:
+    """Trap G2: a log keeps its last lines, and the one that named the key was dropped."""
+    lines = [*PEM.split("\n")[1:], "a", *PEM.split("\n")]
+    found = mask.masked_lines(lines)
+    assert not leaks("\n".join(found))
+    assert "a" in found
+    assert mask.masked_lines(["a", "b", "-----BEGIN CERTIFICATE-----"]) == ["a", "b", "-----BEGIN CERTIFICATE-----"]
+
+
 def test_lines_without_a_credential_stay() -> None:
     lines = ["START RequestId: 1", "", '{"a": 1}', "tenant=blue", "[1,", "2]"]
     assert mask.masked_lines(lines) == lines

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+import pytest
+
 from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse
 from lattice_bridge.local.inspector.detail import LEAST, SHOWN, detail, steps
 from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn, Invoked, InvokeIn, RecordIn, RecordOut
@@ -126,6 +128,22 @@ def test_key_of_a_refused_signature_and_label_of_an_environment_are_masked() -> 
     shown = str(detail(entry(content), lambda _: None))
     assert "AKIAIOSFODNN7EXAMPLE" not in shown
     assert TOKEN not in shown
+
+
+KEY_LINE: Final = "MIIEpAIBAAKCAQEA"
+KEY: Final = ["-----BEGIN RSA PRIVATE KEY-----", *[KEY_LINE * 4] * 20, "-----END RSA PRIVATE KEY-----"]
+
+
+@pytest.mark.parametrize("room", [SHOWN, 0], ids=["whole", "the end of the log"])
+def test_key_in_a_log_is_masked_in_each_line(room: int) -> None:
+    """Trap G2: only the first of its lines names it, and that line may be one of those that are left out."""
+    content = everywhere()
+    content.invocations[0].log = [*KEY, "then"]
+    large = b"x" * 2 * (SHOWN - room)  # uses up the room of the lines
+    content.event = large
+    found = detail(entry(content), lambda _: None)
+    assert KEY_LINE not in json.dumps(found)
+    assert json.dumps(found).count('"then"') == 1
 
 
 def test_metric_lines_are_left_out() -> None:
