@@ -75,18 +75,24 @@ class _Room:
         return found
 
     def lines(self, lines: Iterable[str]) -> list[str]:
-        """The last lines of a log."""
-        limit, left_out = max(self._left, LEAST), 0
+        """The last lines of a log. They are masked with some of those before, in which a credential may begin."""
+        known = [line for line in lines if not _is_metric_line(line)]
+        limit, margin, shown = max(self._left, LEAST), BEFORE, 0
         kept: list[str] = []
-        for line in reversed([line for line in lines if not _is_metric_line(line)]):
-            if left_out or limit <= 0:
-                left_out += 1
-                continue
-            cut = line[:limit]
-            kept.append(f"{cut}{'…' if len(cut) < len(line) else ''}")
-            limit -= len(cut)
-            self._left -= len(cut)
-        found = [mask.masked_line(line) for line in reversed(kept)]
+        for line in reversed(known):
+            if limit > 0:
+                cut = line[:limit]
+                kept.append(f"{cut}{'…' if len(cut) < len(line) else ''}")
+                limit -= len(cut)
+                self._left -= len(cut)
+                shown += 1
+            elif margin > 0:
+                kept.append(line[-margin:])
+                margin -= len(line) + 1
+            else:
+                break
+        found = mask.masked_lines(kept[::-1])[len(kept) - shown :]
+        left_out = len(known) - shown
         return [f"({left_out} earlier line{'' if left_out == 1 else 's'} left out here)", *found] if left_out else found
 
 

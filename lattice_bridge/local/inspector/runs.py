@@ -69,7 +69,7 @@ def _environment(one: Environment, logs: Logs, shown: str, now: float) -> dict[s
         "idle": now - one.idle_since if one.state == "idle" and one.idle_since else None,
         "invocations": one.invocations,
         "memory": None if one.pid is None else resident(one.pid),
-        "log": [mask.masked_line(line) for line in logs.last(one)] if label == shown else [],
+        "log": mask.masked_lines(logs.last(one)) if label == shown else [],
     }
 
 
