@@ -292,6 +292,7 @@ ALLOWED: Final = {
     "local/terminal_lines.py": "`requestId` of the bridge's log line",
     "local/bridge/log_lines.py": "`requestId` of the bridge's log line",
     "local/inspector/capture.py": "`requestId` of the bridge's log line",
+    "local/inspector/entry.py": "names of an entry's own attributes",
     "local/inspector/logged.py": "`requestId` of the bridge's log line",
     "local/inspector/from_file.py": "`requestId` of the bridge's log line",
     "testing/builders.py": "`request_id` is an option of lattice_event",

@@ -134,12 +134,12 @@ KEY_LINE: Final = "MIIEpAIBAAKCAQEA"
 KEY: Final = ["-----BEGIN RSA PRIVATE KEY-----", *[KEY_LINE * 4] * 20, "-----END RSA PRIVATE KEY-----"]
 
 
-@pytest.mark.parametrize("room", [SHOWN, 0], ids=["whole", "the end of the log"])
-def test_key_in_a_log_is_masked_in_each_line(room: int) -> None:
+@pytest.mark.parametrize("space", [SHOWN, 0], ids=["whole", "the end of the log"])
+def test_key_in_a_log_is_masked_in_each_line(space: int) -> None:
     """Trap G2: only the first of its lines names it, and that line may be one of those that are left out."""
     content = everywhere()
     content.invocations[0].log = [*KEY, "then"]
-    large = b"x" * 2 * (SHOWN - room)  # uses up the room of the lines
+    large = b"x" * 2 * (SHOWN - space)  # leaves so much for the lines
     content.event = large
     found = detail(entry(content), lambda _: None)
     assert KEY_LINE not in json.dumps(found)
