@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
@@ -84,7 +84,8 @@ class AwsEndpoint:
             body, digest = await _body(receive, service.body_limit)
             body_read = True
             key = self._signer(request, digest, service)
-            response = await service.answer(replace(request, body=body, key=key, gone=partial(_gone, receive)))
+            request.body, request.key, request.gone = body, key, partial(_gone, receive)
+            response = await service.answer(request)
         except AwsError as error:
             response = error_response(request, error)
         except _Disconnected:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -33,13 +32,16 @@ _logger: Final = logging.getLogger(__name__)
 
 
 def new_request_id() -> str:
-    """Makes a request id as Lambda does: a UUID."""
-    return str(uuid.uuid4())
+    """Makes a request id as Lambda does: a random UUID. The module `uuid` takes three times as long."""
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]  # RFC 9562 §4.1
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def new_trace_id() -> str:
     """Makes a trace id as Lambda does for a caller without one: `Root=1-SECONDS-96 bits`, not sampled."""
-    return f"Root=1-{int(time.time()):08x}-{os.urandom(12).hex()};Parent={os.urandom(8).hex()};Sampled=0"
+    digits = os.urandom(20).hex()
+    return f"Root=1-{int(time.time()):08x}-{digits[:24]};Parent={digits[24:]};Sampled=0"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ async def _never() -> None:
     await asyncio.get_running_loop().create_future()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AwsRequest:
     """A request of an SDK.
 
@@ -72,7 +72,7 @@ class AwsRequest:
         return text if re.fullmatch("[!-~]{1,1000}", text) else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AwsResponse:
     """The response to an SDK. The endpoint adds the request id and the length."""
 

@@ -11,11 +11,12 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from lattice_bridge.local.environments.function_log import FunctionLog
+from lattice_bridge.local.environments.invocation_watch import InvocationWatch
 from lattice_bridge.local.environments.peer_process import Address, PeerProcess
 from lattice_bridge.local.environments.processes import MARK, kill_group, kill_marked, kill_session
 from lattice_bridge.local.environments.runtime_api import MAX_HEAD, FunctionResponse, Invocation, RuntimeApi, error_json
@@ -29,7 +30,6 @@ INIT_TIMEOUT: Final = 10.0
 """Seconds until a process asks for its first invocation: Lambda's own limit of the init phase."""
 
 _logger: Final = logging.getLogger(__name__)
-_RETURN_TIMEOUT: Final = 5.0
 _EXIT_SECONDS: Final = 1.0
 """Seconds in which a process that has reported an error of its init phase may print about it, and end."""
 
@@ -42,7 +42,7 @@ _ERROR_OF: Final = "RequestId: {} Error: "
 """The beginning of the messages with which Lambda itself reports a timeout, or the end of a process."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InvocationResult:
     """The end of an invocation.
 
@@ -143,7 +143,7 @@ class Environment:
         self._number = number
         self._folder: Path | None = None
         self._shared = shared
-        self._runtime = RuntimeApi(self._is_admitted)
+        self._runtime = RuntimeApi(self._is_admitted, self._progressed)
         self._peer: asyncio.Future[PeerProcess] = asyncio.get_running_loop().create_future()
         self._warned = False
         self._log = FunctionLog(self._show)
@@ -151,6 +151,7 @@ class Environment:
         self._process: asyncio.subprocess.Process | None = None
         self._exited: asyncio.Task[int] | None = None
         self._busy = False
+        self._watch = InvocationWatch(function.timeout, asyncio.get_running_loop())
         self._init_milliseconds: float | None = None
         self._ending = False
         self._fault: str | None = None
@@ -201,6 +202,7 @@ class Environment:
         self._peer.set_result(PeerProcess(self._process.pid))
         self._log.started()
         self._exited = asyncio.create_task(self._process.wait())
+        self._exited.add_done_callback(self._watch.end)
         await self._until(self._runtime.ready, self._runtime.init_error, seconds=INIT_TIMEOUT)
         if self._runtime.init_error.done():
             await self._until(seconds=_EXIT_SECONDS)
@@ -218,17 +220,22 @@ class Environment:
         return self._reported(result, invocation)
 
     async def _run(self, invocation: Invocation) -> InvocationResult:
-        began = time.monotonic()
+        assert self._exited is not None
         deadline_ms = int((time.time() + self.function.timeout) * 1000)
         response = self._runtime.dispatch(invocation, deadline_ms)
-        await self._until(response, seconds=self.function.timeout)
-        result = self._result(response, invocation, (time.monotonic() - began) * 1000)
-        if result.error is None or response.done():
-            # The response is passed on only after the process has asked for the next invocation. Otherwise the
-            # client's next request could find this environment busy, and start another.
-            await self._until(self._runtime.ready, seconds=_RETURN_TIMEOUT)
+        milliseconds = 0.0 if self._exited.done() else await self._watch.wait() * 1000
+        if response.done():
             self._busy = not self._runtime.ready.done()
-        return result
+        return self._result(response, invocation, milliseconds)
+
+    def _progressed(self, response: asyncio.Future[FunctionResponse]) -> None:
+        """Takes the process's response, or its request for the next invocation."""
+        if not response.done():
+            return
+        if self._runtime.ready.done():
+            self._watch.end()
+        else:
+            self._watch.respond()
 
     def _reported(self, result: InvocationResult, invocation: Invocation) -> InvocationResult:
         """Adds Lambda's own lines to the end of the log. That of a failure is also shown, behind the function's."""
@@ -238,12 +245,14 @@ class Environment:
             self._show(line)
         request = f"RequestId: {invocation.request_id}"
         self._log.note(f"END {request}\nREPORT {request}\tDuration: {result.milliseconds:.2f} ms")
-        init, self._init_milliseconds = self._init_milliseconds, None
-        return replace(result, tail=self._log.tail(), environment=self.label, init_milliseconds=init)
+        result.tail, result.environment = self._log.tail(), self.label
+        result.init_milliseconds, self._init_milliseconds = self._init_milliseconds, None
+        return result
 
     async def stop(self) -> None:
         """Kills the process and all that it started, removes the files that they wrote, and frees the port."""
         self._busy = self._ending = True
+        self._watch.close()
         try:
             if self._process is not None and self._exited is not None:
                 kill_group(self._process.pid)
@@ -302,11 +311,12 @@ class Environment:
             failed = self._failed(self._exit_error(invocation))
         else:
             failed = self._timed_out(invocation, "Task", self.function.timeout)
-        return replace(failed, milliseconds=milliseconds)
+        failed.milliseconds = milliseconds
+        return failed
 
     def _timed_out(self, invocation: Invocation, phase: str, seconds: float) -> InvocationResult:
         message = f"{_ERROR_OF.format(invocation.request_id)}{phase} timed out after {seconds:.2f} seconds"
-        return replace(self._failed(error_json("Sandbox.Timedout", message)), timed_out=True)
+        return InvocationResult(error_json("Sandbox.Timedout", message), "Unhandled", timed_out=True)
 
     def _failed(self, payload: bytes) -> InvocationResult:
         return InvocationResult(payload, "Unhandled")

@@ -39,7 +39,7 @@ _JSON: Final = (b"content-type", b"application/json")
 _FOREIGN: Final = b'{"errorType":"Forbidden","errorMessage":"This Runtime API serves its own environment only."}'
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Invocation:
     """An invocation as a process receives it.
 
@@ -72,7 +72,7 @@ class Invocation:
         return [_JSON, *[(name, value.encode("latin-1")) for name, value in fields if value is not None]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FunctionResponse:
     """The response of a process to an invocation.
 
@@ -102,10 +102,17 @@ class RuntimeApi:
 
     Args:
         admits: whether the connection between a client's and the server's address belongs to the process.
+        progressed: is called with the current invocation's response, done or not, after the process has responded, and
+            after it has asked for the next invocation.
     """
 
-    def __init__(self, admits: Callable[[Address, Address], Awaitable[bool]]) -> None:
+    def __init__(
+        self,
+        admits: Callable[[Address, Address], Awaitable[bool]],
+        progressed: Callable[[asyncio.Future[FunctionResponse]], None],
+    ) -> None:
         self._admits = admits
+        self._progressed = progressed
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._dispatched: asyncio.Queue[Answer] = asyncio.Queue()
         self._current: Invocation | None = None
@@ -164,6 +171,8 @@ class RuntimeApi:
     async def _next(self) -> Answer:
         if not self.ready.done():
             self.ready.set_result(None)
+            if self._response is not None:
+                self._progressed(self._response)
         return await self._dispatched.get()
 
     async def _take(self, request_id: str, receive: Receive, *, failed: bool) -> Answer:
@@ -177,6 +186,7 @@ class RuntimeApi:
         self._current = None
         if not self._response.done():
             self._response.set_result(response)
+            self._progressed(self._response)
         return Answer(status, _ACCEPTED)
 
     async def _take_init_error(self, receive: Receive) -> Answer:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shlex
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from email.utils import formatdate
 from functools import lru_cache
 from typing import Any, Final
 
-from lattice_bridge.local.aws.lambda_service import LambdaService
+from lattice_bridge.local.aws.lambda_service import LambdaService, new_request_id
 from lattice_bridge.local.front import function_url, load_balancer
 from lattice_bridge.local.front.apigateway import http_api, json_refused, rest_api
 from lattice_bridge.local.front.exchange.authorizer_cache import AuthorizerCache
@@ -120,7 +119,7 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, respond: Respond) -> None:
         began = time.perf_counter()
-        request_id, method, path = str(uuid.uuid4()), scope["method"], scope[ADDRESS].target.partition("?")[0]
+        request_id, method, path = new_request_id(), scope["method"], scope[ADDRESS].target.partition("?")[0]
         body_read, way_in, kind, answer, refusal, request = False, None, None, _FAILED, None, None
         try:
             way_in = self._way_in(scope[ADDRESS])

@@ -58,7 +58,7 @@ class Refused(Exception):
         return [("content-type", "text/plain; charset=utf-8")]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Address:
     """The address of a request.
 
@@ -128,6 +128,8 @@ def check_admitted(address: Address, headers: Headers, own_names: Collection[str
             f"It admits {', '.join([_LOOPBACK_NAMES, *sorted(own_names)])}. Fix: use one of them"
             + (", or set it as the CustomDomainName of a service in the template" if own_names else ""),
         )
+    if len(headers) == 1 and headers[0][0] == "host":
+        return  # no browser sent it
     for origin in [value for name, value in headers if name == "origin"]:
         match = _ORIGIN.fullmatch(origin)
         host = _host_of(match["authority"]) if match else None
@@ -164,6 +166,16 @@ def quoted(value: str) -> str:
 
 
 def _host_of(authority: str) -> str | None:
+    return _host_of_short(authority) if len(authority) <= _LONGEST_ADDRESS else _parse_host(authority)
+
+
+@lru_cache(256)
+def _host_of_short(authority: str) -> str | None:
+    """All requests of a client name the same host, so it is parsed once."""
+    return _parse_host(authority)
+
+
+def _parse_host(authority: str) -> str | None:
     match = _AUTHORITY.fullmatch(authority)
     return match["host"].lower().removesuffix(".") if match else None
 

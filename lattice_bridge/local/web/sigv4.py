@@ -28,6 +28,9 @@ _HEADER: Final = re.compile(
     r"SignedHeaders=([a-z0-9;._-]+),\s*Signature=([0-9a-f]{64})\s*"
 )
 _TIMESTAMP: Final = re.compile("[0-9]{8}T[0-9]{6}Z")
+_TIMESTAMP_SIZE: Final = len("20251231T235959Z")
+_LONGEST_KNOWN: Final = 512
+"""Characters of a path whose encoded form is cached. The name of a function has 140 in an ARN."""
 _FIXES: Final = {
     "x-amz-content-sha256": f"add -H 'x-amz-content-sha256: {UNSIGNED}', once",
     "x-amz-date": "sign with an SDK or with curl --aws-sigv4, which send it",
@@ -59,7 +62,7 @@ class Key(Protocol):
 _Key = TypeVar("_Key", bound=Key)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Signed:
     """The parts of a request that a signature covers, as sent.
 
@@ -207,10 +210,7 @@ def _is_signed(request: Signed) -> bool:
 
 def _fresh(timestamp: str, day: str, now: datetime) -> str:
     try:
-        if _TIMESTAMP.fullmatch(timestamp) is None:
-            raise ValueError
-        parts = (timestamp[:4], *(timestamp[at : at + 2] for at in (4, 6, 9, 11, 13)))
-        signed_at = datetime(*map(int, parts), tzinfo=UTC)  # type: ignore[misc, arg-type] # six numbers
+        signed_at = _parse_timestamp(timestamp[: _TIMESTAMP_SIZE + 1])
     except ValueError:
         raise SignatureRefused(
             "IncompleteSignatureException: x-amz-date is not YYYYMMDDTHHMMSSZ", _FIXES["x-amz-date"]
@@ -225,6 +225,15 @@ def _fresh(timestamp: str, day: str, now: datetime) -> str:
             "sign each request anew, and set the clock of the machine that signs",
         )
     return timestamp
+
+
+@lru_cache(16)
+def _parse_timestamp(timestamp: str) -> datetime:
+    """The requests of a second have the same one. Raises ValueError, which is not cached."""
+    if _TIMESTAMP.fullmatch(timestamp) is None:
+        raise ValueError
+    parts = (timestamp[:4], *(timestamp[at : at + 2] for at in (4, 6, 9, 11, 13)))
+    return datetime(*map(int, parts), tzinfo=UTC)  # type: ignore[misc, arg-type] # six numbers
 
 
 def _canonical_requests(request: Signed, lines: Sequence[tuple[str, str]], payload: str) -> Iterator[str]:
@@ -246,10 +255,16 @@ def _canonical_requests(request: Signed, lines: Sequence[tuple[str, str]], paylo
 
 def _paths(sent: str) -> Iterator[str]:
     """The forms of a path, the usual one first. The others are computed only if it does not fit."""
-    encoded = quote(sent, safe="/~")
+    encoded = _encoded(sent) if len(sent) <= _LONGEST_KNOWN else quote(sent, safe="/~")
     yield encoded
     normal = quote(_without_dots(sent), safe="/~")
     yield from (path for path in dict.fromkeys((normal, sent)) if path != encoded)
+
+
+@lru_cache(256)
+def _encoded(path: str) -> str:
+    """A client that invokes a function again sends the same path."""
+    return quote(path, safe="/~")
 
 
 def _without_dots(path: str) -> str:

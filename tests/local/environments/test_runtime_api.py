@@ -27,7 +27,11 @@ class Api:
 
     def __init__(self) -> None:
         self.checks: list[Any] = []
-        self.runtime = RuntimeApi(self._admits)
+        self.progress: list[tuple[bool, bool]] = []
+        self.runtime = RuntimeApi(self._admits, self._progressed)
+
+    def _progressed(self, response: Any) -> None:
+        self.progress.append((response.done(), self.runtime.ready.done()))
 
     async def _admits(self, client: Any, _server: Any) -> bool:
         self.checks.append(client)
@@ -63,6 +67,18 @@ def test_invocation_is_handed_out_and_its_response_taken() -> None:
         assert headers[b"lambda-runtime-deadline-ms"] == str(DEADLINE).encode()
         assert (await api.send(own, "POST", "/invocation/id/response", b"[1", b"]"))[0] == 202
         assert (response.result().payload, response.result().failed) == (b"[1]", False)
+
+    asyncio.run(run())
+
+
+def test_progress_is_reported_after_the_response_and_after_the_request_for_the_next_invocation() -> None:
+    async def run() -> None:
+        api, own = Api(), Connection()
+        for _ in range(2):
+            api.runtime.dispatch(INVOCATION, DEADLINE)
+            await api.send(own, "GET", "/invocation/next")
+            await api.send(own, "POST", "/invocation/id/response", b"{}")
+        assert api.progress == [(False, True), (True, True)] * 2
 
     asyncio.run(run())
 

@@ -91,6 +91,7 @@ class Connection:
         sent: what each call of the transport wrote; None is its end.
         now: the loop's time.
         timers: the seconds of each timer that was started.
+        is_paused: nothing is read from the client.
     """
 
     def __init__(self, app: Application) -> None:
@@ -98,6 +99,7 @@ class Connection:
         self.now = 100.0
         self.timers: list[float] = []
         self.functions: list[Any] = []
+        self.is_paused = False
         self._real = asyncio.get_running_loop()
         config = Config(
             _admitted(app, ()),
@@ -136,7 +138,11 @@ class Connection:
 
     def get_extra_info(self, _name: str) -> None: ...
 
-    def resume_reading(self) -> None: ...
+    def pause_reading(self) -> None:
+        self.is_paused = True
+
+    def resume_reading(self) -> None:
+        self.is_paused = False
 
     # the loop
 
@@ -245,6 +251,105 @@ def test_timer_that_ends_during_a_request_leaves_the_connection_open() -> None:
         assert (connections[0].timers, connections[0].is_closing()) == ([60, 60], False)
 
     asyncio.run(run())
+
+
+def test_pipelined_requests_are_answered_one_after_the_other_in_their_order() -> None:
+    """Trap D15: a response that overtakes another one is read as the response of another request."""
+    order: list[str] = []
+
+    async def slow_at_first(scope: Scope, _receive: Receive, respond: Respond) -> None:
+        target = scope[ADDRESS].target
+        order.append(f"begins {target}")
+        for _ in range(20 if target == "/1" else 1):
+            await asyncio.sleep(0)
+        order.append(f"ends {target}")
+        await respond(200, [], target.encode())
+
+    async def run() -> list[bytes | None]:
+        connection = Connection(slow_at_first)
+        sent = "".join(f"GET /{n} HTTP/1.1\r\nhost: localhost\r\n\r\n" for n in range(1, 4))
+        connection.protocol.data_received(sent.encode())
+        while connection.protocol.tasks:
+            await asyncio.gather(*connection.protocol.tasks)
+        return connection.sent
+
+    responses = asyncio.run(run())
+    assert [(each or b"")[-2:] for each in responses] == [b"/1", b"/2", b"/3"]
+    assert order == [f"{what} /{n}" for n in range(1, 4) for what in ("begins", "ends")]
+
+
+def test_client_is_not_read_from_while_its_body_waits() -> None:
+    """Trap D9: a body that the application does not read must not fill the memory."""
+
+    async def late(_scope: Scope, receive: Receive, respond: Respond) -> None:
+        paused.append(connections[0].is_paused)
+        assert len((await receive())["body"]) == 100_000
+        assert not (await receive())["more_body"]
+        paused.append(connections[0].is_paused)
+        await respond(200, [], b"")
+
+    connections: list[Connection] = []
+    paused: list[bool] = []
+
+    async def run() -> None:
+        connections.append(connection := Connection(late))
+        head = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100001\r\n\r\n"
+        connection.protocol.data_received(head + b"a" * 100_000)
+        task = next(iter(connection.protocol.tasks))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        connection.protocol.data_received(b"a")
+        await task
+        assert paused == [True, False]
+        assert (connection.sent[0] or b"").startswith(b"HTTP/1.1 200 ")
+
+    asyncio.run(run())
+
+
+def test_body_is_asked_for_when_the_application_reads_it() -> None:
+    async def reads(_scope: Scope, receive: Receive, respond: Respond) -> None:
+        await receive()
+        await respond(200, [], b"")
+
+    first, second = written(reads, "GET / HTTP/1.1\r\nexpect: 100-continue")
+    assert (first, (second or b"")[:12]) == (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200")
+
+
+def test_fault_of_an_application_is_a_500_that_ends_the_connection(caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(_scope: Scope, _receive: Receive, _respond: Respond) -> None:
+        raise ValueError("why")
+
+    *parts, end = written(broken)
+    response = b"".join(part or b"" for part in parts)
+    assert response.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+    assert b"why" not in response
+    assert (end, "why" in caplog.text) == (None, True)
+
+
+def test_stop_ends_idle_connections_and_waits_for_a_running_request() -> None:
+    async def run() -> None:
+        going = asyncio.Event()
+
+        async def slow(scope: Scope, _receive: Receive, respond: Respond) -> None:
+            if scope[ADDRESS].target == "/slow":
+                await going.wait()
+            await respond(200, [], b"done")
+
+        server = await AsgiServer.start(slow)
+        request = b"GET %b HTTP/1.1\r\nhost: localhost\r\n\r\n"
+        idle, running = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
+        for (_, writer), target in ((idle, b"/"), (running, b"/slow")):
+            writer.write(request % target)
+        assert (await idle[0].readuntil(b"done")).startswith(b"HTTP/1.1 200 ")
+        stopping = asyncio.create_task(server.stop())
+        assert await idle[0].read() == b""
+        going.set()
+        assert (await running[0].read()).endswith(b"connection: close\r\n\r\ndone")
+        await stopping
+        for _, writer in (idle, running):
+            writer.close()
+
+    asyncio.run(asyncio.wait_for(run(), 20))
 
 
 # ---- admission ------------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def cause_in_words(cause: str, target: str | None) -> str:
     return words if cause.startswith(target) else capitalised(words)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReceivedRequest:
     """A request that the front has received as a whole, or as far as it has read it.
 
@@ -61,7 +61,7 @@ class ReceivedRequest:
     body_read: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AnsweredRequest:
     """A request that the front has answered.
 
@@ -85,7 +85,7 @@ class AnsweredRequest:
     refusal: Refused | None = None
     fixed: str | None = None
     tenant: str = ""
-    response: HttpResponse = field(default=HttpResponse(500), repr=False)
+    response: HttpResponse = field(default_factory=lambda: HttpResponse(500), repr=False)
 
 
 class RequestObserver:
@@ -107,7 +107,7 @@ class RequestObserver:
         """The front has a response for a request. It is called once for each, also if the client has gone."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """The response of a way in.
 
@@ -121,7 +121,7 @@ class Answer:
     tenant: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Exchange:
     """What a way in needs to answer one request.
 

@@ -18,7 +18,7 @@ Pairs = Sequence[tuple[str, str]]
 _TEXT_TYPES: Final = ("application/json", "application/xml", "application/javascript")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HttpRequest:
     """A request as it arrived on the wire.
 
@@ -39,7 +39,7 @@ class HttpRequest:
     spelled: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HttpResponse:
     """A response as it is written to the wire."""
 

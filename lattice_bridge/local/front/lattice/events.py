@@ -28,7 +28,7 @@ from lattice_bridge.message import Caller, Request
 BODY_LIMIT: Final = 6 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Origin:
     """The service in Lattice that received a request, and the id and time that Lattice gave it."""
 
