@@ -1,4 +1,4 @@
-"""One browser for all tests of the inspector's page that a process runs, and pages over samples."""
+"""One browser for the tests of a file, and pages over samples."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ if TYPE_CHECKING:  # most tests of this folder need no browser, and its driver t
     from tests.support.inspector_sample import Sample
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Not for the session: Playwright's event loop runs in this thread as long as the browser, so that another file's
+    `asyncio.run` would fail."""
     from tests.support.browser import chromium
 
     with chromium() as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def window(browser: Browser) -> Window:
     """For tests that open a page of their own."""
     return browser.window()
