@@ -6,6 +6,7 @@ The oracle is a bridge without memories. It gets the same event, and has to answ
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -283,6 +284,21 @@ def test_another_map_is_not_asked_by_what_the_first_one_found() -> None:
     event, other = v2(role("blue-api")), MAP.replace('tenant = "blue"', 'tenant = "green"')
     assert [tenant for tenant, _ in Served(tenant_map())(event)[1]] == ["blue"]
     assert [tenant for tenant, _ in Served(TenantMap.from_toml(other))(event)[1]] == ["green"]
+
+
+def test_rules_of_a_map_cannot_be_replaced() -> None:
+    """Trap D8: what was found with the first rules would be used with the others."""
+    found, other = tenant_map(), TenantMap.from_toml(MAP.replace('tenant = "blue"', 'tenant = "green"'))
+    with pytest.raises(AttributeError):
+        setattr(found, "rules", other.rules)  # noqa: B010 - mypy refuses the assignment
+
+
+def test_copy_of_a_map_decides_the_same_and_begins_without_what_was_found() -> None:
+    found = tenant_map()
+    found.decide(parse_event(v2(role("blue-api"))))
+    sent = pickle.loads(pickle.dumps(found))
+    assert sent._entitlements == {} != found._entitlements
+    assert sent.decide(parse_event(v2(role("blue-api")))).tenant == "blue"
 
 
 def test_suspended_tenant_is_refused_although_its_rule_was_found() -> None:
