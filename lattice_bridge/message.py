@@ -234,7 +234,7 @@ class Request:
             method=method,
             path=path,
             raw_query=raw_query,
-            headers=headers,
+            headers=(pairs := tuple(headers)),  # a list could change, and the names below would be others
             content=content,
             caller=caller,
             request_id=request_id,
@@ -247,7 +247,7 @@ class Request:
             api_id=api_id,
             authorizer=authorizer,
             client_cert=client_cert,
-            _header_names=next(zip(*headers, strict=True), ()),
+            _header_names=next(zip(*pairs, strict=True), ()),
         )
 
     @property

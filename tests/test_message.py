@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -52,6 +53,20 @@ def test_repeated_header_is_refused(values: tuple[str, str]) -> None:
     with pytest.raises(BadRequest) as error:
         with_headers(*[("x-a", value) for value in values]).header("x-a")
     assert (error.value.status, error.value.reason) == (400, "header_repeated")
+
+
+def test_headers_of_a_request_do_not_change_with_what_they_came_from() -> None:
+    """Trap D8: the names are found once, and their places are those of the values."""
+    pairs: Any = [("x-tenant-id", "blue")]
+    request = Request(version=2, method="GET", path="/", headers=pairs)
+    pairs.insert(0, ("accept", "green"))
+    assert (request.header("x-tenant-id"), request.headers) == ("blue", (("x-tenant-id", "blue"),))
+
+
+def test_headers_of_a_request_may_come_from_an_iterator() -> None:
+    pairs: Any = iter([("x-a", "1"), ("x-b", "2")])
+    request = Request(version=2, method="GET", path="/", headers=pairs)
+    assert (request.header("x-b"), len(request.headers)) == ("2", 2)
 
 
 def test_a_comma_in_a_header_divides_nothing() -> None:

@@ -6,6 +6,7 @@ The oracle is a bridge without memories. It gets the same event, and has to answ
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -15,15 +16,19 @@ from hypothesis import strategies as st
 
 from lattice_bridge import Bridge, TenantMap
 from lattice_bridge.config.options import Backend
+from lattice_bridge.errors import BadRequest
 from lattice_bridge.formats import reply
 from lattice_bridge.formats.lattice_v2 import CALLERS
 from lattice_bridge.formats.payload import DROPPED_NAMES
 from lattice_bridge.formats.recognise import parse_event
 from lattice_bridge.http.headers import HEADER_NAMES, REMEMBERED_NAMES
 from lattice_bridge.http.memory import Memory
+from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.invoke.call import Call
+from lattice_bridge.message import Authorizer, Caller
+from lattice_bridge.tenancy.decide import RequestEntitlements, decide, decide_record
 from lattice_bridge.tenancy.rules import Tenant
-from lattice_bridge.tenancy.subject import SPELLED_WELL
+from lattice_bridge.tenancy.subject import SPELLED_WELL, Subject, subject_of
 from tests.support.builders import ACCOUNT, MAP, OPEN, SERVICE, VPC, role, tenant_map, v1, v2
 from tests.support.examples import examples
 from tests.support.hostile import hostile
@@ -200,6 +205,20 @@ def test_names_are_not_read_as_values() -> None:
     assert not parse_event(identified(swapped)).caller.authenticated
 
 
+def test_value_under_another_name_is_another_callers() -> None:
+    """Trap D8: the same values, in the same order."""
+    renamed = {{"principalOrgID": "other"}.get(name, name): value for name, value in IDENTITY.items()}
+    found = [parse_event(identified(identity)).caller.org_id for identity in (IDENTITY, renamed) * 2]
+    assert found == ["o-a1b2c3d4e5", None] * 2
+
+
+def test_names_in_another_order_have_their_own_values() -> None:
+    """Trap D8: the value of the header beside it would be the tenant."""
+    served, names = Served(tenant_map()), {"accept": "green", "x-tenant-id": "blue"}
+    for headers in (names, dict(reversed(names.items()))) * 2:
+        assert [tenant for tenant, _ in served(v2(EDGE, headers=headers))[1]] == ["blue"]
+
+
 HEADER: Final = '[header]\nname = "x-team"\n'
 
 
@@ -210,6 +229,34 @@ def test_reserved_spellings_are_those_of_the_map_that_serves() -> None:
         assert Served(tenant_map())(event)[1] != []
         named = Served(TenantMap.from_toml(HEADER + MAP))(event)
         assert (named[1], named[2][0]["reason"]) == ([], "reserved_spelling")
+
+
+def test_reserved_spellings_are_those_of_the_issuers() -> None:
+    """Trap D8: the same names, and another header with tokens."""
+    request = parse_event(v2(EDGE, headers={"X_Token": "1"}))
+    for _ in range(2):
+        subject_of(request, {}, "x-tenant-id", frozenset())
+        with pytest.raises(BadRequest, match="reserved_spelling"):
+            subject_of(request, {}, "x-tenant-id", frozenset({"x-token"}))
+
+
+def test_names_that_are_forwarded_are_those_of_the_tenant_header() -> None:
+    """Trap D8: beside ours, a client's header with the tenant would be read."""
+    event = v2(EDGE, headers={"X-Team": "green", "x-tenant-id": "blue"})
+    plain, named = Served(tenant_map()), Served(TenantMap.from_toml(HEADER + MAP))
+    for _ in range(2):
+        plain(event)
+        assert (plain.payload["headers"]["X-Team"], plain.payload["headers"]["x-tenant-id"]) == (["green"], ["blue"])
+        named(event)
+        assert named.payload["headers"].keys() == {"host", "x-team", "x-request-id", "x-lattice-bridge-hops"}
+
+
+def test_credential_is_dropped_in_each_spelling() -> None:
+    """Trap D8."""
+    served = Served(tenant_map())
+    for name in ("authorization", "Authorization", "AUTHORIZATION") * 2:
+        served(v2(EDGE, headers={name: "secret", "x-tenant-id": "blue"}))
+        assert name not in served.payload["headers"]
 
 
 def test_names_that_are_forwarded_are_those_of_the_backend_that_serves() -> None:
@@ -278,11 +325,83 @@ def test_evidence_that_differs_in_one_part_is_decided_anew(condition: str, chang
         assert served(other)[1] == []
 
 
+NAMED: Final = Caller(authenticated=True, iam=parse_arn(role("edge-proxy")))
+EVIDENCE: Final = (
+    Subject(requested_tenant="blue"),
+    Subject(requested_tenant="blue", has_unverified_credential=True),
+    Subject(requested_tenant="blue", tokens={"corp": {"tenant": "green"}}),
+    Subject(requested_tenant="blue", client_cert="CN=green"),
+    Subject(requested_tenant="blue", api_id="a1b2c3d4e5", authorizer=Authorizer({"tenant": "green"})),
+    Subject(requested_tenant="blue", api_id="a1b2c3d4e5"),
+    Subject(NAMED, requested_tenant="blue"),
+    Subject(NAMED, requested_tenant="blue", api_id="a1b2c3d4e5"),
+    Subject(NAMED, requested_tenant="blue", api_id="z1y2x3w4v5"),
+    Subject(NAMED, requested_tenant="blue", tokens={"corp": {"tenant": "green"}}),
+    Subject(NAMED, requested_tenant="blue", client_cert="CN=green"),
+    Subject(NAMED, requested_tenant="blue", api_id="a1b2c3d4e5", authorizer=Authorizer({"tenant": "green"})),
+    Subject(NAMED, requested_tenant="green"),
+    Subject(NAMED),
+)
+"""Subjects each two of which differ in one part."""
+
+ALL_KINDS: Final = """
+[[rule]]
+id = "device"
+client_cert = "CN=green"
+tenant = "green"
+client_cert_issued_by = "a test"
+
+[[rule]]
+id = "closed"
+api = "z1y2x3w4v5"
+deny = true
+
+[[rule]]
+id = "answer"
+api = "a1b2c3d4e5"
+tenant_from = "authorizer"
+path = ["claims", "tenant"]
+authorizer_set_by = "a test"
+"""
+
+
+def test_decision_after_any_other_one_is_the_same_as_anew() -> None:
+    """Trap D8: what was found for one kind of evidence is not used for another."""
+    rules = tenant_map(OPEN, ALL_KINDS).rules
+
+    def decided(found: RequestEntitlements) -> list[tuple[str | None, str | None, str]]:
+        decisions = [decide_record(subject, rules, rules.tenants.get, found) for subject in EVIDENCE]
+        return [(decision.tenant, decision.rule, decision.reason) for decision in decisions]
+
+    anew = [decide(subject, rules) for subject in EVIDENCE]
+    expected = [(decision.tenant, decision.rule, decision.reason) for decision in anew]
+    assert len({reason for _, _, reason in expected}) >= 4
+    for before in EVIDENCE:
+        found = RequestEntitlements()
+        decide_record(before, rules, rules.tenants.get, found)
+        assert decided(found) == expected
+
+
 def test_another_map_is_not_asked_by_what_the_first_one_found() -> None:
     """Trap D8: a reload ends what was found."""
     event, other = v2(role("blue-api")), MAP.replace('tenant = "blue"', 'tenant = "green"')
     assert [tenant for tenant, _ in Served(tenant_map())(event)[1]] == ["blue"]
     assert [tenant for tenant, _ in Served(TenantMap.from_toml(other))(event)[1]] == ["green"]
+
+
+def test_rules_of_a_map_cannot_be_replaced() -> None:
+    """Trap D8: what was found with the first rules would be used with the others."""
+    found, other = tenant_map(), TenantMap.from_toml(MAP.replace('tenant = "blue"', 'tenant = "green"'))
+    with pytest.raises(AttributeError):
+        setattr(found, "rules", other.rules)  # noqa: B010 - mypy refuses the assignment
+
+
+def test_copy_of_a_map_decides_the_same_and_begins_without_what_was_found() -> None:
+    found = tenant_map()
+    found.decide(parse_event(v2(role("blue-api"))))
+    sent = pickle.loads(pickle.dumps(found))
+    assert sent._entitlements == {} != found._entitlements
+    assert sent.decide(parse_event(v2(role("blue-api")))).tenant == "blue"
 
 
 def test_suspended_tenant_is_refused_although_its_rule_was_found() -> None:

@@ -56,7 +56,6 @@ class TenantMap:
     """Decides which tenant a request runs as.
 
     Attributes:
-        rules: the tenants and rules.
         sha256: of the text that it was read from, as hex; None if it was not read from text.
         find: finds a tenant by its id; may read the registry.
         lookups: the key sets and the registry.
@@ -83,7 +82,7 @@ class TenantMap:
         token_reader: TokenReader | None = None,
         lookups: Lookups | None = None,
     ) -> None:
-        self.rules = rules
+        self._rules = rules
         self.sha256 = sha256
         self._token_reader = token_reader
         self.lookups = lookups or Lookups()
@@ -148,6 +147,11 @@ class TenantMap:
         return cls(rules, document.sha256, _token_reader(settings, folder, lookups.key_sets), lookups)
 
     @property
+    def rules(self) -> Rules:
+        """The tenants and rules. They cannot be replaced: what was found for callers was found with them."""
+        return self._rules
+
+    @property
     def issuers(self) -> tuple[Issuer, ...]:
         """The issuers of `[jwt]`."""
         return () if self._token_reader is None else self._token_reader.issuers
@@ -166,10 +170,10 @@ class TenantMap:
         """Decides which tenant a request runs as. Never raises; a refusal is a Decision that is not `allowed`."""
         try:
             tokens = self.tokens_of(request)
-            subject = subject_of(request, tokens, self.rules.header, self.rules.token_headers)
+            subject = subject_of(request, tokens, self._rules.header, self._rules.token_headers)
         except BridgeError as refusal:
             return Decision(refusal=refusal)
-        return decide_record(subject, self.rules, self.find, self._entitlements)
+        return decide_record(subject, self._rules, self.find, self._entitlements)
 
     def tokens_of(self, request: Request, now: float | None = None) -> Tokens:
         """The request's tokens, verified.

@@ -98,6 +98,10 @@ class RequestEntitlements(Memory[Any, Entitlement]):
     def __setitem__(self, evidence: RequestEvidence, found: Entitlement) -> None:
         self.keep(evidence, found, _characters(evidence))
 
+    def __reduce__(self) -> tuple[type[RequestEntitlements], tuple[()]]:
+        """A copy of the map, as one that is sent to another process, finds them anew."""
+        return RequestEntitlements, ()
+
 
 _LONGEST_NAMES: Final = 2048
 """Characters of what names a caller, and the service, network and API of its request. The grammar of ARNs bounds a
