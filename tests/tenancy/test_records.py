@@ -17,7 +17,7 @@ from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import Document, parse_document
 from lattice_bridge.message import Authorizer, BusEvent, Caller, Sender
 from lattice_bridge.tenancy.anchors import ANCHORS, keys_of, other_keys
-from lattice_bridge.tenancy.decide import Entitlement, decide, decide_record
+from lattice_bridge.tenancy.decide import Entitlement, decide
 from lattice_bridge.tenancy.rules import ANY_TENANT, Rule, Rules, Tenant
 from lattice_bridge.tenancy.subject import ANONYMOUS, BatchEvidence, Subject
 from tests.support.decision_reference import (
@@ -287,13 +287,13 @@ def test_entitlement_is_used_only_for_a_subject_with_the_same_evidence(other: di
     found = record_map(SHOP, BLUE_QUEUE, f'sender = {{ user_id = "{USER}" }}\ndeny = true')
     first = Subject(requested_tenant="blue", source=ORDERS, sender=Sender(ROLE, "i-1"))
     entitlements: dict[BatchEvidence, Entitlement] = {}
-    assert decide_record(first, found.rules, found.find, entitlements).tenant == "blue"
+    assert decide(first, found.rules, found.find, entitlements).tenant == "blue"
     assert set(entitlements) == {(ORDERS, Sender(ROLE, "i-1"))}
     second = first._replace(**other)
     wrong = {
         evidence: Entitlement(Rule("wrong", ("source", ORDERS), ANY_TENANT), ANY_TENANT) for evidence in entitlements
     }
-    alone, with_others = decide(second, found.rules), decide_record(second, found.rules, found.find, wrong)
+    alone, with_others = decide(second, found.rules), decide(second, found.rules, found.find, wrong)
     assert (with_others.rule == "wrong") == (set(other) == {"requested_tenant"} and alone.reason != "tenant_malformed")
     if with_others.rule != "wrong":
         assert repr(with_others) == repr(alone)
@@ -307,7 +307,7 @@ def test_registry_is_asked_for_each_record_of_a_batch() -> None:
         return Tenant(name, active=answers.pop(0))
 
     subject = Subject(requested_tenant="blue", source=ORDERS, sender=Sender(ROLE, "i-1"))
-    reasons = [decide_record(subject, found.rules, find, entitlements).reason for _ in range(3)]
+    reasons = [decide(subject, found.rules, find, entitlements).reason for _ in range(3)]
     assert reasons == ["allowed", "tenant_suspended", "allowed"]
 
 
