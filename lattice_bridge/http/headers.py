@@ -95,25 +95,25 @@ def fold(name: str) -> str:
     >>> fold("X_Tenant.Id")
     'x-tenant-id'
     """
-    found = _FOLDED.get(name)
+    found = FOLDED_NAMES.get(name)
     if found is None:
         found = _NOT_PLAIN.sub("-", lower(name))
-        _FOLDED.keep(name, found, len(name))
+        FOLDED_NAMES.keep(name, found, len(name))
     return found
 
 
 def lower_token(name: str) -> str | None:
     """The name in lower case; None if it is not a header name."""
-    found = _LOWER_TOKENS.get(name)
+    found = LOWER_NAMES.get(name)
     if found is None and is_token(name):
         found = lower(name)
-        _LOWER_TOKENS.keep(name, found, len(name))
+        LOWER_NAMES.keep(name, found, len(name))
     return found
 
 
 # Requests use the same header names again and again.
-_FOLDED: Final = Memory[str, str](entries=1024, characters=64)
-_LOWER_TOKENS: Final = Memory[str, str](entries=1024, characters=64)
+FOLDED_NAMES: Final = Memory[str, str](entries=1024, characters=64)
+LOWER_NAMES: Final = Memory[str, str](entries=1024, characters=64)
 
 
 # ---- all headers of a message ---------------------------------------------------------------------------------------

@@ -85,10 +85,10 @@ def parse_arn(text: str) -> Principal:
     Raises:
         BadPrincipal: not an IAM or STS principal of a known shape.
     """
-    found = _PARSED.get(text)
+    found = PRINCIPALS.get(text)
     if found is None:
         found = _parse(text)
-        _PARSED.keep(text, found, len(text))
+        PRINCIPALS.keep(text, found, len(text))
     return found
 
 
@@ -110,4 +110,4 @@ def _parse(text: str) -> Principal:
     raise BadPrincipal(f"the principal's {service} resource has no known shape")
 
 
-_PARSED: Final = Memory[str, Principal](entries=1024, characters=512)
+PRINCIPALS: Final = Memory[str, Principal](entries=1024, characters=512)
