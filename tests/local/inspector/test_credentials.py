@@ -228,23 +228,23 @@ def test_what_people_look_for_stays(text: str) -> None:
 
 # ---- names ----------------------------------------------------------------------------------------------------------
 
-NAMES = """
+SECRET_NAMES = """
 Set-Cookie X-Amz-Security-Token aws_secret_access_key apiKey sessionId pwd sid pass user[password] password_confirmation
 passwordConfirm SecretString PHPSESSID connect.sid session sessionKey jwt sig client_assertion SAMLResponse passcode
 otp_code x-auth userPin smsOtp x-functions-key ocp-apim-subscription-key x-amz-server-side-encryption-customer-key
 x-hub-signature-256
 """
-OTHER_NAMES = """
+PLAIN_NAMES = """
 tenant partitionKey monkey shopping x-amz-date path messageId code compass aside author passenger
 """
 
 
-@pytest.mark.parametrize("name", [*NAMES.split(), "x" * 1000 + "password"])
+@pytest.mark.parametrize("name", [*SECRET_NAMES.split(), "x" * 1000 + "password"])
 def test_name_is_that_of_a_credential(name: str) -> None:
     assert is_credential(name)
 
 
-@pytest.mark.parametrize("name", OTHER_NAMES.split())
+@pytest.mark.parametrize("name", PLAIN_NAMES.split())
 def test_name_is_not_that_of_a_credential(name: str) -> None:
     assert not is_credential(name)
 
