@@ -108,7 +108,8 @@ def by_http_client(endpoint: str) -> Send:
         body = json.dumps(parameters).encode()
         headers = {"content-type": "application/x-amz-json-1.0", "host": host, "x-amz-target": f"AmazonSQS.{operation}"}
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        connection.request("POST", "/", body, signer.sign("/", headers, sha256(body).hexdigest(), key, now))
+        signature = signer.form("/", headers, key).authorization(now, "", sha256(body).hexdigest())
+        connection.request("POST", "/", body, {**headers, "x-amz-date": now, "authorization": signature})
         response = connection.getresponse()
         content = response.read()
         if response.status != 200:

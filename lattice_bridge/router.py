@@ -40,7 +40,7 @@ from lattice_bridge.lanes import Lanes
 from lattice_bridge.quarantine import Quarantine, check_return
 from lattice_bridge.runtime.process import time_left
 from lattice_bridge.telemetry import NAMESPACE, BatchLog, RecordLog, to_stdout
-from lattice_bridge.tenancy.decide import Entitlements, decide_record
+from lattice_bridge.tenancy.decide import Entitlements, decide
 from lattice_bridge.tenancy.subject import Subject
 
 SETTLE_TIME: Final = 0.0002
@@ -196,7 +196,7 @@ class Router:
         _check_time(work.deadline - line.began)
         line.step("decide")
         subject = subject_of(record, source)
-        line.decision = decide_record(subject, self.tenant_map.rules, self.tenant_map.find, work.entitlements)
+        line.decision = decide(subject, self.tenant_map.rules, self.tenant_map.find, work.entitlements)
         tenant = line.decision.granted()
         line.step("encode")
         payload = payload_of(record, source)

@@ -294,7 +294,7 @@ def _second(second: int) -> str:
 def _log_line(log: RequestLog, context: LogContext, request_id: str, level: str, total: float) -> str:
     request = log.request
     asked = "" if request is None else f"{_member('method', request.method)}{_member('path', request.path)}"
-    outcome = _refused(log, context) if log.refusal is not None or log.status >= 500 else _served_members(log)
+    outcome = _unserved_members(log, context) if log.refusal is not None or log.status >= 500 else _served_members(log)
     steps = ""
     for name, spent in log.milliseconds.items():
         steps += f'"{name}":{spent:.3f},'
@@ -309,7 +309,9 @@ def _log_line(log: RequestLog, context: LogContext, request_id: str, level: str,
 def _served_members(log: RequestLog) -> str:
     request, decision = log.request, log.decision
     api = None if request is None else request.api_id
-    return _served(api, *((None, None) if decision is None else (decision.tenant, decision.rule)), log.backend)
+    if decision is None:
+        return _served(api, None, None, log.backend)
+    return _served(api, decision.tenant, decision.rule, log.backend)
 
 
 @lru_cache(1024)
@@ -320,8 +322,8 @@ def _served(api: str | None, tenant: str | None, rule: str | None, backend: str 
     return f'"reason":"ok",{_member("api", api)}{where}'
 
 
-def _refused(log: RequestLog, context: LogContext) -> str:
-    """The same members, those of the refusal, and the names that are needed to look into the function's log."""
+def _unserved_members(log: RequestLog, context: LogContext) -> str:
+    """The same members, those of the refusal, and the names that are needed to find the call in the function's log."""
     request, decision, refusal = log.request, log.decision, log.refusal
     is_callers = refusal is not None and log.status < 500
     decided = "" if decision is None else f"{_member('tenant', decision.tenant)}{_member('rule', decision.rule)}"

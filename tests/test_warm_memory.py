@@ -21,19 +21,25 @@ from lattice_bridge.formats import reply
 from lattice_bridge.formats.lattice_v2 import CALLERS
 from lattice_bridge.formats.payload import DROPPED_NAMES
 from lattice_bridge.formats.recognise import parse_event
-from lattice_bridge.http.headers import HEADER_NAMES, REMEMBERED_NAMES
+from lattice_bridge.http.headers import FOLDED_NAMES, HEADER_NAMES, LOWER_NAMES, REMEMBERED_NAMES
 from lattice_bridge.http.memory import Memory
-from lattice_bridge.identity.principal import parse_arn
+from lattice_bridge.identity.principal import PRINCIPALS, parse_arn
 from lattice_bridge.invoke.call import Call
 from lattice_bridge.message import Authorizer, Caller
-from lattice_bridge.tenancy.decide import RequestEntitlements, decide, decide_record
+from lattice_bridge.tenancy.anchors import CALLER_KEYS
+from lattice_bridge.tenancy.decide import RequestEntitlements, decide
 from lattice_bridge.tenancy.rules import Tenant
 from lattice_bridge.tenancy.subject import SPELLED_WELL, Subject, subject_of
 from tests.support.builders import ACCOUNT, MAP, OPEN, SERVICE, VPC, role, tenant_map, v1, v2
 from tests.support.examples import examples
 from tests.support.hostile import hostile
 
-MEMORIES: Final[tuple[Memory[Any, Any], ...]] = (HEADER_NAMES, CALLERS, DROPPED_NAMES, SPELLED_WELL)
+MEMORIES: Final[tuple[Memory[Any, Any], ...]] = (
+    *(HEADER_NAMES, CALLERS, DROPPED_NAMES, SPELLED_WELL),
+    *(FOLDED_NAMES, LOWER_NAMES, PRINCIPALS, CALLER_KEYS),
+)
+MOST: Final = (*(512, 1024, 256, 256), *(1024, 1024, 1024, 1024))
+"""Entries that each of them keeps, at most."""
 EDGE: Final = role("edge-proxy")
 ANSWER: Final = b'{"statusCode":200,"headers":{"Content-Type":"text/plain","x-a":"1"},"body":"hello"}'
 
@@ -370,7 +376,7 @@ def test_decision_after_any_other_one_is_the_same_as_anew() -> None:
     rules = tenant_map(OPEN, ALL_KINDS).rules
 
     def decided(found: RequestEntitlements) -> list[tuple[str | None, str | None, str]]:
-        decisions = [decide_record(subject, rules, rules.tenants.get, found) for subject in EVIDENCE]
+        decisions = [decide(subject, rules, rules.tenants.get, found) for subject in EVIDENCE]
         return [(decision.tenant, decision.rule, decision.reason) for decision in decisions]
 
     anew = [decide(subject, rules) for subject in EVIDENCE]
@@ -378,7 +384,7 @@ def test_decision_after_any_other_one_is_the_same_as_anew() -> None:
     assert len({reason for _, _, reason in expected}) >= 4
     for before in EVIDENCE:
         found = RequestEntitlements()
-        decide_record(before, rules, rules.tenants.get, found)
+        decide(before, rules, rules.tenants.get, found)
         assert decided(found) == expected
 
 
@@ -447,6 +453,7 @@ def test_memories_do_not_grow_with_what_clients_send() -> None:
     """Trap D9."""
     served = Served(tenant_map(OPEN))
     for number in range(1100):
-        event = identified({"sourceVpcArn": VPC, "other": str(number)})
+        principal = role("edge-proxy", session=f"s{number}")
+        event = identified({"sourceVpcArn": VPC, "principal": principal, "other": str(number)})
         served({**event, "headers": {f"x-{number}": ["1"], "x-tenant-id": ["blue"]}})
-    assert [len(memory) <= most for memory, most in zip(MEMORIES, (512, 1024, 256, 256), strict=True)] == [True] * 4
+    assert [len(memory) <= most for memory, most in zip(MEMORIES, MOST, strict=True)] == [True] * len(MOST)

@@ -23,7 +23,7 @@ from lattice_bridge.config.map_settings import (
 from lattice_bridge.errors import BridgeError, InvalidMap
 from lattice_bridge.identity.token import NO_TOKENS, Issuer, TokenReader, Tokens
 from lattice_bridge.message import Request
-from lattice_bridge.tenancy.decide import Decision, RequestEntitlements, decide_record
+from lattice_bridge.tenancy.decide import Decision, RequestEntitlements, decide
 from lattice_bridge.tenancy.rules import Find, Rules
 from lattice_bridge.tenancy.subject import subject_of
 
@@ -173,7 +173,7 @@ class TenantMap:
             subject = subject_of(request, tokens, self._rules.header, self._rules.token_headers)
         except BridgeError as refusal:
             return Decision(refusal=refusal)
-        return decide_record(subject, self._rules, self.find, self._entitlements)
+        return decide(subject, self._rules, self.find, self._entitlements)
 
     def tokens_of(self, request: Request, now: float | None = None) -> Tokens:
         """The request's tokens, verified.

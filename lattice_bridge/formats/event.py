@@ -105,10 +105,10 @@ def _read_visible(value: object, field: str, faults: Faults) -> str:
 
 def _is_visible(text: str) -> bool:
     """Whether a text has neither spaces nor control characters nor lone surrogates."""
-    return is_visible_ascii(text) or _VISIBLE.fullmatch(text) is not None
+    return _is_visible_ascii(text) or _VISIBLE.fullmatch(text) is not None
 
 
-def is_visible_ascii(text: str) -> bool:
+def _is_visible_ascii(text: str) -> bool:
     """Whether a text is ASCII from `!` to `~` alone. It is four times as fast as a pattern."""
     return text.isascii() and text.isprintable() and " " not in text
 
@@ -246,7 +246,7 @@ def read_body(value: object, is_base64: object, faults: Faults) -> str | Base64:
 
 def read_request_id(value: object) -> str | None:
     """An id in visible ASCII, or None. It is only used to find a request again in logs."""
-    return value if isinstance(value, str) and 0 < len(value) <= 128 and is_visible_ascii(value) else None
+    return value if isinstance(value, str) and 0 < len(value) <= 128 and _is_visible_ascii(value) else None
 
 
 def read_name(value: object) -> str | None:

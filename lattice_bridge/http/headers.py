@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from lattice_bridge.http.memory import Memory
@@ -96,26 +95,25 @@ def fold(name: str) -> str:
     >>> fold("X_Tenant.Id")
     'x-tenant-id'
     """
-    return _cached_fold(name) if len(name) <= _CACHED_LENGTH else _fold(name)
+    found = FOLDED_NAMES.get(name)
+    if found is None:
+        found = _NOT_PLAIN.sub("-", lower(name))
+        FOLDED_NAMES.keep(name, found, len(name))
+    return found
 
 
 def lower_token(name: str) -> str | None:
     """The name in lower case; None if it is not a header name."""
-    return _cached_lower_token(name) if len(name) <= _CACHED_LENGTH else _lower_token(name)
+    found = LOWER_NAMES.get(name)
+    if found is None and is_token(name):
+        found = lower(name)
+        LOWER_NAMES.keep(name, found, len(name))
+    return found
 
 
-def _fold(name: str) -> str:
-    return _NOT_PLAIN.sub("-", lower(name))
-
-
-def _lower_token(name: str) -> str | None:
-    return lower(name) if is_token(name) else None
-
-
-# Requests use the same header names again and again. The caches are bounded in entries and in length of a name.
-_CACHED_LENGTH: Final = 64
-_cached_fold = lru_cache(1024)(_fold)
-_cached_lower_token = lru_cache(1024)(_lower_token)
+# Requests use the same header names again and again.
+FOLDED_NAMES: Final = Memory[str, str](entries=1024, characters=64)
+LOWER_NAMES: Final = Memory[str, str](entries=1024, characters=64)
 
 
 # ---- all headers of a message ---------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 Rule: a key contains everything that its answer depends on (trap D8). It is made of strings, None and the bridge's own
 values, so that no two keys that differ are equal, as `1` and `True` are. What a client sends fills a memory only up to
-its bounds (trap D9).
+its bounds (trap D9). `lru_cache` bounds no characters, so it is used only with keys whose length is bounded already.
 """
 
 from __future__ import annotations

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final, Literal
 
 from lattice_bridge.errors import Forbidden
 from lattice_bridge.http.headers import lower
+from lattice_bridge.http.memory import Memory
 
 Kind = Literal["assumed-role", "role", "user", "federated-user", "root"]
 
@@ -85,7 +85,11 @@ def parse_arn(text: str) -> Principal:
     Raises:
         BadPrincipal: not an IAM or STS principal of a known shape.
     """
-    return _cached_parse(text) if len(text) <= _MAX_CACHED else _parse(text)
+    found = PRINCIPALS.get(text)
+    if found is None:
+        found = _parse(text)
+        PRINCIPALS.keep(text, found, len(text))
+    return found
 
 
 def _parse(text: str) -> Principal:
@@ -106,6 +110,4 @@ def _parse(text: str) -> Principal:
     raise BadPrincipal(f"the principal's {service} resource has no known shape")
 
 
-_MAX_CACHED: Final = 512
-"""Characters of an ARN that is cached, so that the cache is bounded in bytes (trap D9)."""
-_cached_parse = lru_cache(1024)(_parse)
+PRINCIPALS: Final = Memory[str, Principal](entries=1024, characters=512)

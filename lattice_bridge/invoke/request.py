@@ -7,19 +7,20 @@ endpoint and one set of credentials, and is not used with another (traps D8, D9)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from lattice_bridge.errors import Misconfigured
 from lattice_bridge.http.client import Endpoint
+from lattice_bridge.http.memory import Memory
 from lattice_bridge.invoke.call import INVOCATION_TYPES, Call, Invocation, checked_tenant
 from lattice_bridge.invoke.signing import Credentials, Signer, SigningForm
 from lattice_bridge.version import __version__
 
 MAX_FORMS: Final = 256
-MAX_FORM_BYTES: Final = 1024 * 1024
-"""Bounds of the forms that are kept, in number and in bytes: a map may name any number of functions."""
+"""Forms that are kept: a map may name any number of functions."""
+LONGEST_FORM: Final = 8192
+"""Characters of a form that is kept. With a usual token of a role, it has about 3,000."""
 
 _TENANT: Final = "x-amz-tenant-id"
 
@@ -35,7 +36,7 @@ class InvokeHeads:
     def __init__(self, endpoint: Endpoint, region: str) -> None:
         self._endpoint = endpoint
         self._signer = Signer(region, "lambda")
-        self._forms = _Forms(Credentials("", ""), {})  # replaced as a whole, because threads share it
+        self._forms = _Forms(Credentials("", ""), _no_forms())  # replaced as a whole: threads share it
 
     def head(self, call: Call, digest: str, credentials: Credentials, timestamp: str, trace: str | None) -> bytes:
         """The signed head of a call's request.
@@ -53,12 +54,12 @@ class InvokeHeads:
         tenant = checked_tenant(call)
         forms = self._forms
         if forms.credentials is not credentials and forms.credentials != credentials:
-            forms = self._forms = _Forms(credentials, {})
+            forms = self._forms = _Forms(credentials, _no_forms())
         key = (call.function, call.invocation, tenant is not None)
         form = forms.kept.get(key)
         if form is None:
             form = self._form(*key, credentials)
-            self._forms = forms.with_form(key, form)
+            forms.kept.keep(key, form, form.size)
         value = tenant or ""
         traced = "" if trace is None else f"x-amzn-trace-id: {_printable(trace)}\r\n"
         return (
@@ -108,16 +109,11 @@ class _Forms(NamedTuple):
     """The forms of one set of credentials, by function, invocation type, and whether a tenant is sent."""
 
     credentials: Credentials
-    kept: Mapping[_Key, _Form]
+    kept: Memory[_Key, _Form]
 
-    def with_form(self, key: _Key, form: _Form) -> _Forms:
-        """These and another. If they are too many, the others are dropped: one that is in use comes back at once."""
-        size = form.size + sum([one.size for one in self.kept.values()])
-        if form.size > MAX_FORM_BYTES:
-            return self
-        if len(self.kept) >= MAX_FORMS or size > MAX_FORM_BYTES:
-            return _Forms(self.credentials, {key: form})
-        return _Forms(self.credentials, {**self.kept, key: form})
+
+def _no_forms() -> Memory[_Key, _Form]:
+    return Memory(entries=MAX_FORMS, characters=LONGEST_FORM)
 
 
 def _printable(text: str) -> str:

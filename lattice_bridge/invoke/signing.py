@@ -54,31 +54,16 @@ class Signer:
         # One entry, replaced as a whole: a day's key is valid until the day or the credentials change.
         self._last: SigningDay | None = None
 
-    def sign(
-        self, path: str, headers: Mapping[str, str], payload_sha256: str, credentials: Credentials, timestamp: str
-    ) -> dict[str, str]:
-        """The headers of a signed POST: the given ones, all of them signed, and those of the signature.
-
-        Args:
-            path: as it is sent: percent-encoded, without `.`, `..` and empty segments, without a query.
-            headers: names in lower case, `host` included; values without spaces at their ends and without two in a row.
-            payload_sha256: of the body, as hex.
-            credentials: sign the request.
-            timestamp: now, in UTC, as `YYYYMMDDTHHMMSSZ`.
-        """
-        token = {"x-amz-security-token": credentials.token} if credentials.token else {}
-        signature = self.form(path, headers, credentials).authorization(timestamp, "", payload_sha256)
-        return {**headers, _DATE: timestamp, **token, "authorization": signature}
-
     def form(
         self, path: str, headers: Mapping[str, str], credentials: Credentials, varying: str | None = None
     ) -> SigningForm:
         """The form of POSTs that have all but the time, the payload and the value of one header in common.
 
         Args:
-            path: as for `sign`.
-            headers: those with the same value in each request, as for `sign`.
-            credentials: sign the requests.
+            path: as it is sent: percent-encoded, without `.`, `..` and empty segments, without a query.
+            headers: those with the same value in each request, `host` included. Names in lower case, values without
+                spaces at their ends and without two in a row.
+            credentials: sign the requests. A token is signed as `x-amz-security-token`.
             varying: the name of the other header, in lower case; it comes after `x-amz-date` in the alphabet. Or None.
 
         Raises:

@@ -4,7 +4,7 @@ Rule: an anchor is one record in `ANCHORS`. A caller and a rule match if they ha
 whole: a key contains every part that tells two callers apart, the partition and the account first.
 
 To add an anchor, add one record here, at its place by specificity, and one in `config/tables/rule.py`. An anchor of
-callers reads the fields of `Caller` except `x509`: its keys are cached by them.
+callers reads the fields of `Caller` except `x509`: its keys are kept by them.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 from lattice_bridge.http.headers import lower
+from lattice_bridge.http.memory import Memory
 from lattice_bridge.identity.principal import Kind, Principal
 from lattice_bridge.message import BusEvent, Caller, Sender
 from lattice_bridge.tenancy.subject import Subject
@@ -346,12 +346,17 @@ class CallerKeys(NamedTuple):
 def caller_keys(subject: Subject) -> CallerKeys:
     """The keys of a subject by its caller alone, without those of its tokens and of what API Gateway verified.
 
-    They are cached by the caller without its certificate, which no anchor reads. If a caller's names are longer than
-    AWS allows, its keys are not cached, so that the cache is bounded in bytes as well as in entries (trap D9).
+    They are kept by the caller without its certificate, which no anchor reads. If a caller's names are longer than AWS
+    allows, its keys are not kept (trap D9).
     """
     caller = subject.caller if subject.caller.x509 is None else replace(subject.caller, x509=None)
-    length = sum(len(name) for name in (caller.session_name, caller.org_id, caller.source_vpc_arn) if name)
-    return (_cached_caller_keys if length <= _MAX_CACHED else _caller_keys)(caller, subject.has_other_evidence)
+    has_other_evidence = subject.has_other_evidence
+    found = CALLER_KEYS.get((caller, has_other_evidence))
+    if found is None:
+        found = _caller_keys(caller, has_other_evidence)
+        length = sum(len(name) for name in (caller.session_name, caller.org_id, caller.source_vpc_arn) if name)
+        CALLER_KEYS.keep((caller, has_other_evidence), found, length)
+    return found
 
 
 def _caller_keys(caller: Caller, has_other_evidence: bool) -> CallerKeys:
@@ -360,11 +365,10 @@ def _caller_keys(caller: Caller, has_other_evidence: bool) -> CallerKeys:
     return CallerKeys(every, tuple(key for key in every if ANCHORS[key[0]].is_exclusive) or every)
 
 
-_MAX_CACHED: Final = 512
-"""Characters of a session's name, which has at most 64, of an organisation's id and of a VPC's ARN. The grammar of ARNs
-bounds a principal."""
+CALLER_KEYS: Final = Memory[tuple[Caller, bool], CallerKeys](entries=1024, characters=512)
+"""The characters are those of a session's name, which has at most 64, of an organisation's id and of a VPC's ARN. The
+grammar of ARNs bounds a principal."""
 _A_TOKEN: Final[Mapping[str, Mapping[str, object]]] = {"": {}}
-_cached_caller_keys = lru_cache(1024)(_caller_keys)
 
 
 def other_keys(subject: Subject) -> Iterator[Key]:

@@ -115,7 +115,9 @@ def _characters(evidence: RequestEvidence) -> int:
     return sum(len(name) for name in names if name)
 
 
-def decide(subject: Subject, rules: Rules, find: Find | None = None) -> Decision:
+def decide(
+    subject: Subject, rules: Rules, find: Find | None = None, entitlements: Entitlements | None = None
+) -> Decision:
     """Decides which tenant a subject may run as. Never raises for a refusal.
 
     1. A requested tenant that is not a tenant id is refused.
@@ -131,6 +133,8 @@ def decide(subject: Subject, rules: Rules, find: Find | None = None) -> Decision
         subject: the evidence, and the tenant that the caller asks for.
         rules: the map.
         find: looks up tenants; the map's own if None. It is called once, for a tenant that the rules allow.
+        entitlements: what these rules gave for subjects that were decided before. What they give for this one is added
+            to them, unless it is a refusal.
 
     >>> from lattice_bridge.identity.principal import parse_arn
     >>> from lattice_bridge.message import Caller
@@ -144,21 +148,15 @@ def decide(subject: Subject, rules: Rules, find: Find | None = None) -> Decision
     >>> decide(Subject(caller), rules).reason
     'ambiguous'
     """
-    return decide_record(subject, rules, find or rules.tenants.get, {})
+    return _decided(subject, rules, find or rules.tenants.get, {} if entitlements is None else entitlements)
 
 
-def decide_record(subject: Subject, rules: Rules, find: Find, entitlements: Entitlements) -> Decision:
-    """As `decide`, for one of several records or requests.
-
-    Args:
-        subject, rules, find: as for `decide`.
-        entitlements: by these rules, of records or requests that were decided before. Refusals are not among them.
-    """
+def _decided(subject: Subject, rules: Rules, find: Find, known: Entitlements) -> Decision:
     rule: Rule | None = None
     try:
         _check_requested_tenant(subject)
         evidence = subject.request_evidence if subject.source is None else subject.batch_evidence
-        found = None if evidence is None else entitlements.get(evidence)
+        found = None if evidence is None else known.get(evidence)
         if found is None:
             if (rule := rules.denial_of(subject)) is not None:
                 raise Forbidden("denied", f"rule {rule.id} denies the caller")
@@ -166,7 +164,7 @@ def decide_record(subject: Subject, rules: Rules, find: Find, entitlements: Enti
             rule = owners[0]
             found = Entitlement(rule, _agreed(subject, owners))
             if evidence is not None:
-                entitlements[evidence] = found
+                known[evidence] = found
         rule = found.rule
         tenant = _registered(_select(subject, found.tenants, rules), find)
         return Decision(tenant, rule.id, chosen_by=_chosen_by(subject))

@@ -17,7 +17,7 @@ from lattice_bridge import BridgeError, Caller, Decision, Request, TenantMap
 from lattice_bridge.config.document import Document
 from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.message import X509, Authorizer, BusEvent, Sender
-from lattice_bridge.tenancy.decide import Entitlements, decide, decide_record
+from lattice_bridge.tenancy.decide import Entitlements, decide
 from lattice_bridge.tenancy.rules import Tenant
 from lattice_bridge.tenancy.subject import Subject, subject_of
 
@@ -126,9 +126,7 @@ class Asked:
             sender = None if self.sender is None else Sender(*self.sender)
             event = None if self.event is None else BusEvent(*self.event)
             subject = Subject(requested_tenant=self.claim, source=self.queue, sender=sender, bus_event=event)
-            if entitlements is not None:
-                return decide_record(subject, rules, found.find, entitlements)
-            return decide(subject, rules, found.find)
+            return decide(subject, rules, found.find, entitlements)
         try:
             subject = subject_of(self.request, self.tokens, rules.header, rules.token_headers)
         except BridgeError as refusal:

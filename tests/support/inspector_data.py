@@ -241,7 +241,8 @@ def _condition(name: str, expected: str, actual: str | None, *, holds: bool) -> 
 def _records() -> list[Made]:
     sender = f"{SENDER}:i-1"
     queue: Document = {"way": "queue", "source": "orders", "method": None, "status": None, "caller": f"sender {SENDER}"}
-    message = sqs_event(sqs_record(queue=ORDERS, sender=sender, attributes={"tenant": "blue"}, body='{"order": 17}'))
+    attributes = {"tenant": "blue", "login": "ann password=hunter2"}
+    message = sqs_event(sqs_record(queue=ORDERS, sender=sender, attributes=attributes, body='{"order": 17}'))
     other = sqs_event(sqs_record(queue=ORDERS, sender=sender, attributes={"tenant": "pink"}, body='{"order": 18}'))
     aside: Document = {"outcome": "quarantined", "reason": "tenant_not_allowed", "tenant": None, "ms": 6.4}
     more: Document = {"method": None, "status": None, "caller": None}

@@ -17,9 +17,9 @@ from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import Document, parse_document
 from lattice_bridge.message import Authorizer, BusEvent, Caller, Sender
 from lattice_bridge.tenancy.anchors import ANCHORS, keys_of, other_keys
-from lattice_bridge.tenancy.decide import Entitlement, decide, decide_record
+from lattice_bridge.tenancy.decide import Entitlement, Entitlements, decide
 from lattice_bridge.tenancy.rules import ANY_TENANT, Rule, Rules, Tenant
-from lattice_bridge.tenancy.subject import ANONYMOUS, BatchEvidence, RequestEvidence, Subject
+from lattice_bridge.tenancy.subject import ANONYMOUS, Subject
 from tests.support.decision_reference import (
     CONDITIONS,
     SENDER_ANCHORS,
@@ -204,7 +204,8 @@ def test_decision_equals_a_scan_of_all_rules(
 @given(record_maps, st.lists(records, min_size=6, max_size=6), several)
 def test_entitlements_of_other_records_change_no_decision(one: Map, who: list[Asked], headers: list[Headers]) -> None:
     """Trap D8: what the router found for other records of a batch decides as the rules do."""
-    found, entitlements = one.load(), dict[BatchEvidence | RequestEvidence, Entitlement]()
+    found = one.load()
+    entitlements: Entitlements = {}
     for asked in asked_with(who, headers):
         alone, with_others = asked.decide(found), asked.decide(found, entitlements)
         assert (with_others.tenant, with_others.rule, with_others.reason) == (alone.tenant, alone.rule, alone.reason)
@@ -286,14 +287,14 @@ def test_entitlement_is_used_only_for_a_subject_with_the_same_evidence(other: di
     """Trap D8: a subject that differs from the one before it in any field is decided as if it were the only one."""
     found = record_map(SHOP, BLUE_QUEUE, f'sender = {{ user_id = "{USER}" }}\ndeny = true')
     first = Subject(requested_tenant="blue", source=ORDERS, sender=Sender(ROLE, "i-1"))
-    entitlements: dict[BatchEvidence | RequestEvidence, Entitlement] = {}
-    assert decide_record(first, found.rules, found.find, entitlements).tenant == "blue"
+    entitlements: Entitlements = {}
+    assert decide(first, found.rules, found.find, entitlements).tenant == "blue"
     assert set(entitlements) == {(ORDERS, Sender(ROLE, "i-1"))}
     second = first._replace(**other)
-    wrong = {
+    wrong: Entitlements = {
         evidence: Entitlement(Rule("wrong", ("source", ORDERS), ANY_TENANT), ANY_TENANT) for evidence in entitlements
     }
-    alone, with_others = decide(second, found.rules), decide_record(second, found.rules, found.find, wrong)
+    alone, with_others = decide(second, found.rules), decide(second, found.rules, found.find, wrong)
     assert (with_others.rule == "wrong") == (set(other) == {"requested_tenant"} and alone.reason != "tenant_malformed")
     if with_others.rule != "wrong":
         assert repr(with_others) == repr(alone)
@@ -301,17 +302,14 @@ def test_entitlement_is_used_only_for_a_subject_with_the_same_evidence(other: di
 
 def test_registry_is_asked_for_each_record_of_a_batch() -> None:
     """Trap D6: a tenant that is suspended within a batch is refused from its next record on."""
-    found, entitlements, answers = (
-        record_map(SHOP),
-        dict[BatchEvidence | RequestEvidence, Entitlement](),
-        [True, False, True],
-    )
+    found, answers = record_map(SHOP), [True, False, True]
+    entitlements: Entitlements = {}
 
     def find(name: str) -> Tenant:
         return Tenant(name, active=answers.pop(0))
 
     subject = Subject(requested_tenant="blue", source=ORDERS, sender=Sender(ROLE, "i-1"))
-    reasons = [decide_record(subject, found.rules, find, entitlements).reason for _ in range(3)]
+    reasons = [decide(subject, found.rules, find, entitlements).reason for _ in range(3)]
     assert reasons == ["allowed", "tenant_suspended", "allowed"]
 
 

@@ -14,7 +14,7 @@ from lattice_bridge import Caller, Decision, Request, TenantMap
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.identity.principal import BadPrincipal, parse_arn
 from lattice_bridge.message import X509, Sender
-from lattice_bridge.tenancy.anchors import ANCHORS, _cached_caller_keys, caller_keys, keys_of
+from lattice_bridge.tenancy.anchors import ANCHORS, CALLER_KEYS, caller_keys, keys_of
 from lattice_bridge.tenancy.decide import decide as decide_subject
 from lattice_bridge.tenancy.subject import Subject
 from tests.support.examples import examples
@@ -650,11 +650,11 @@ def test_index_decides_as_a_scan_of_all_rules(
 @pytest.mark.parametrize("field", [one.name for one in fields(Caller) if one.type == "str | None"])
 def test_callers_with_long_names_are_not_cached(field: str) -> None:
     """Trap D9: the cache is bounded in bytes, and not only in entries."""
-    before = _cached_caller_keys.cache_info().currsize
+    before = dict(CALLER_KEYS)
     for number in range(20):
         long: dict[str, Any] = {field: f"{number:08000}"}
         assert caller_keys(Subject(replace(Caller(True, parse_arn(iam(f"role/r{number}"))), **long))).every
-    assert _cached_caller_keys.cache_info().currsize == before
+    assert before == CALLER_KEYS
 
 
 def test_keys_are_those_that_the_anchors_give() -> None:

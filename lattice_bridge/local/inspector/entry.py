@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from types import MappingProxyType
@@ -112,6 +113,7 @@ class InvokeIn(NamedTuple):
         return len(self.payload)
 
 
+@dataclass(slots=True, eq=False, repr=False)  # two are never the same; its bytes may be credentials
 class Invoked:
     """An invocation of a function on behalf of an entry.
 
@@ -134,46 +136,22 @@ class Invoked:
         is_bridge: its function is a bridge, or the map as an authorizer.
     """
 
-    __slots__ = (
-        *("function", "request_id", "payload", "began", "tenant", "answer", "error", "environment", "cold"),
-        *("init_ms", "ms", "took_ms", "log", "shared_by", "role", "is_bridge"),
-    )
-
-    def __init__(
-        self,
-        function: str,
-        request_id: str,
-        payload: bytes,
-        began: float,
-        tenant: str | None = None,
-        answer: bytes | None = None,
-        error: str | None = None,
-        environment: str | None = None,
-        cold: bool = False,
-        init_ms: float | None = None,
-        ms: float | None = None,
-        took_ms: float | None = None,
-        log: Sequence[str] = (),
-        shared_by: int = 1,
-        role: Role = "target",
-        is_bridge: bool = False,
-    ) -> None:
-        self.function = function
-        self.request_id = request_id
-        self.payload = payload
-        self.began = began
-        self.tenant = tenant
-        self.answer = answer
-        self.error = error
-        self.environment = environment
-        self.cold = cold
-        self.init_ms = init_ms
-        self.ms = ms
-        self.took_ms = took_ms
-        self.log = log
-        self.shared_by = shared_by
-        self.role = role
-        self.is_bridge = is_bridge
+    function: str
+    request_id: str
+    payload: bytes
+    began: float
+    tenant: str | None = None
+    answer: bytes | None = None
+    error: str | None = None
+    environment: str | None = None
+    cold: bool = False
+    init_ms: float | None = None
+    ms: float | None = None
+    took_ms: float | None = None
+    log: Sequence[str] = ()
+    shared_by: int = 1
+    role: Role = "target"
+    is_bridge: bool = False
 
     @property
     def size(self) -> int:
@@ -295,6 +273,7 @@ class Content:
         return Content(self.came_in, self.event, [*map(copy, self.invocations)], self.reply, self.text, self._line)
 
 
+@dataclass(slots=True, eq=False, repr=False)  # as above
 class Entry:
     """A line of the timeline.
 
@@ -322,51 +301,27 @@ class Entry:
         bytes: of its content, as the timeline has counted them.
     """
 
-    __slots__ = (
-        *("way", "source", "path", "id", "at", "n", "method", "caller", "tenant", "state", "outcome", "status"),
-        *("reason", "ms", "cold", "function", "replay_of", "content", "configuration", "change", "bytes"),
-    )
-
-    def __init__(
-        self,
-        way: Way,
-        source: str,
-        path: str,
-        id: str,  # noqa: A002 - as in the page's JSON
-        at: float,
-        n: int = 0,
-        method: str | None = None,
-        caller: str | None = None,
-        tenant: str | None = None,
-        state: State = "running",
-        outcome: Outcome | None = None,
-        status: int | None = None,
-        reason: str | None = None,
-        ms: float | None = None,
-        cold: bool = False,
-        function: str | None = None,
-        replay_of: int | None = None,
-        content: Content | None = None,
-        configuration: BridgeConfiguration | None = None,
-    ) -> None:
-        self.way, self.source = way, source
-        self.path = path
-        self.id = id
-        self.at, self.n = at, n
-        self.method = method
-        self.caller = caller
-        self.tenant = tenant
-        self.state = state
-        self.outcome = outcome
-        self.status = status
-        self.reason = reason
-        self.ms = ms
-        self.cold = cold
-        self.function = function
-        self.replay_of = replay_of
-        self.content = content
-        self.configuration = configuration
-        self.change = self.bytes = 0
+    way: Way
+    source: str
+    path: str
+    id: str
+    at: float
+    n: int = 0
+    method: str | None = None
+    caller: str | None = None
+    tenant: str | None = None
+    state: State = "running"
+    outcome: Outcome | None = None
+    status: int | None = None
+    reason: str | None = None
+    ms: float | None = None
+    cold: bool = False
+    function: str | None = None
+    replay_of: int | None = None
+    content: Content | None = None
+    configuration: BridgeConfiguration | None = None
+    change: int = 0
+    bytes: int = 0
 
     def bound(self) -> None:
         """Cuts its texts: they stay when the content is dropped. The whole ones are in the content."""

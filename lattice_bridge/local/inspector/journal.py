@@ -35,7 +35,7 @@ _SIZES: Final[Mapping[str, Callable[..., int]]] = {
     "received": lambda request: len(request.request.body),
     "invocation_ended": lambda request, result: len(request.payload) + len(result.payload),
     "answered": lambda request: len(request.response.body),
-    "delivering": lambda batch: _size_of(batch),
+    "delivering": _size_of,
     "event_delivering": lambda event, *_: len(event.text),
 }
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from copy import copy
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from lattice_bridge.local.aws.lambda_service import InvokeRequest
@@ -25,6 +26,7 @@ _MAX_CLAIMS: Final = 20
 """Claims of a record that are compared. A function can send many."""
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Open:
     """An entry that has not ended, or whose invocations have not.
 
@@ -37,17 +39,15 @@ class Open:
         claims: invocations whose payload has the id of the record.
     """
 
-    __slots__ = ("claims", "content", "entry", "event", "milliseconds", "record")
-
-    def __init__(self, entry: Entry, content: Content, record: str = "", event: str = "") -> None:
-        self.entry = entry
-        self.content = content
-        self.record = record
-        self.event = event
-        self.milliseconds: float | None = None
-        self.claims: list[Invoked] = []
+    entry: Entry
+    content: Content
+    record: str = ""
+    event: str = ""
+    milliseconds: float | None = None
+    claims: list[Invoked] = field(default_factory=list)
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Work:
     """A request, a batch or an invocation, to which invocations belong.
 
@@ -65,21 +65,16 @@ class Work:
         invocation: the request id of the asynchronous invocation that it waits for; None without one.
     """
 
-    __slots__ = (
-        *("opens", "function", "target", "is_bridge", "traces", "roots", "sent", "running", "has_ended", "invocation"),
-    )
-
-    def __init__(self, opens: Sequence[Open], function: str = "", target: str | None = None) -> None:
-        self.opens = opens
-        self.function = function
-        self.target = target
-        self.is_bridge = False
-        self.traces: tuple[str, ...] = ()
-        self.roots: tuple[str, ...] = ()
-        self.sent: tuple[str, ...] = ()
-        self.running = 0
-        self.has_ended = False
-        self.invocation: str | None = None
+    opens: Sequence[Open]
+    function: str = ""
+    target: str | None = None
+    is_bridge: bool = False
+    traces: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
+    sent: tuple[str, ...] = ()
+    running: int = 0
+    has_ended: bool = False
+    invocation: str | None = None
 
 
 class Place(NamedTuple):

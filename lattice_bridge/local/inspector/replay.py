@@ -466,8 +466,10 @@ def _text(changes: Mapping[str, Any], name: str, original: object) -> str | None
 def _unmasked(changes: Mapping[str, Any], name: str, original: str | None) -> str | None:
     """A text that a person has written, or the original, also if its mask came back."""
     value = _text(changes, name, original)
-    if value is None or (original is not None and value in (original, mask.masked_text(original).text)):
-        return original if value is not None else None
+    if value is None:
+        return None
+    if original is not None and value in (original, mask.masked_text(original).text):
+        return original
     return _checked(_TEXT, name, value, "text")
 
 

@@ -72,9 +72,7 @@ class Timeline:
             entry.bytes = size
             while self.bytes > self._max_bytes:
                 self._drop_oldest_content()
-        if self.waiting is not None:
-            self.waiting.set_result(None)
-            self.waiting = None
+        self._wake()
 
     def get(self, n: int) -> Entry | None:
         """The entry with a number; None if it is not kept."""
@@ -90,9 +88,7 @@ class Timeline:
         self.bytes = 0
         self.change += 1
         self.cleared = (self.change, self._last)
-        if self.waiting is not None:
-            self.waiting.set_result(None)
-            self.waiting = None
+        self._wake()
         return self._last
 
     def since(self, change: int, limit: int = MAX_ENTRIES) -> tuple[list[Entry], int]:
@@ -123,6 +119,11 @@ class Timeline:
             if self.waiting is None:
                 self.waiting = asyncio.get_running_loop().create_future()
             await asyncio.shield(self.waiting)
+
+    def _wake(self) -> None:
+        if self.waiting is not None:
+            self.waiting.set_result(None)
+            self.waiting = None
 
     def _forget(self, n: int) -> None:
         entry = self._entries.pop(n)

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse
 from lattice_bridge.local.inspector import mask
 from lattice_bridge.local.inspector.copies import FORMS
+from lattice_bridge.local.inspector.credentials import is_credential
 from lattice_bridge.local.inspector.entry import (
     Content,
     Entry,
@@ -223,6 +224,29 @@ def test_what_people_look_for_stays(text: str) -> None:
     """Masks that hid ids, ARNs, hashes and traces would make the page useless."""
     assert mask.masked_line(text) == text
     assert mask.body(text.encode())["masked"] == 0
+
+
+# ---- names ----------------------------------------------------------------------------------------------------------
+
+SECRET_NAMES = """
+Set-Cookie X-Amz-Security-Token aws_secret_access_key apiKey sessionId pwd sid pass user[password] password_confirmation
+passwordConfirm SecretString PHPSESSID connect.sid session sessionKey jwt sig client_assertion SAMLResponse passcode
+otp_code x-auth userPin smsOtp x-functions-key ocp-apim-subscription-key x-amz-server-side-encryption-customer-key
+x-hub-signature-256
+"""
+PLAIN_NAMES = """
+tenant partitionKey monkey shopping x-amz-date path messageId code compass aside author passenger
+"""
+
+
+@pytest.mark.parametrize("name", [*SECRET_NAMES.split(), "x" * 1000 + "password"])
+def test_name_is_that_of_a_credential(name: str) -> None:
+    assert is_credential(name)
+
+
+@pytest.mark.parametrize("name", PLAIN_NAMES.split())
+def test_name_is_not_that_of_a_credential(name: str) -> None:
+    assert not is_credential(name)
 
 
 # ---- the server -----------------------------------------------------------------------------------------------------

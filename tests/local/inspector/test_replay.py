@@ -353,7 +353,7 @@ def test_large_body_is_replaced_as_a_whole() -> None:
     ],
 )
 def test_mask_is_never_sent(changes: dict[str, Any]) -> None:
-    """Trap G2: a function would take it for the token. A person learns that it is not the value."""
+    """Trap G16: a function would take it for the token. A person learns that it is not the value."""
     world = World()
     with pytest.raises(Refused, match=r"masked value.*Fix: write the value itself") as refused:
         world.replay(requested(), **changes)
@@ -452,7 +452,7 @@ def test_message_is_put_into_its_queue_again() -> None:
 
 
 def test_mask_in_a_message_is_never_sent() -> None:
-    """Trap G2: in an attribute, also one that is masked in part, in a group, and in the tenant of an Invoke."""
+    """Trap G16: in an attribute, also one that is masked in part, in a group, and in the tenant of an Invoke."""
     world = World()
     queue = world.queues.create("orders.fifo", {"FifoQueue": "true"})
     record: Any = sqs_record("{}", queue=queue.arn, group=TOKEN)

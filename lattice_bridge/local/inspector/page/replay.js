@@ -9,7 +9,7 @@ import { bodyView } from "./body.js";
 import { count, h, milliseconds, outcomeOf, tenantChip, visible } from "./dom.js";
 
 const OWN = new Set(["authorization", "x-amz-date", "x-amzn-requestid"]); // each request has its own
-const MASK = "•••• ";
+const MASK = "••••";
 const SAME = " same"; // no access key begins with a space
 const MAX_LINES = 3000; // the comparison of lines takes as many steps as the product of both numbers
 
@@ -93,7 +93,7 @@ function textField(label, name, value, hint = "") {
 
 /** The attributes of a message. One that is masked or binary is sent as the original has it, and a removed one as null. */
 function attributeRows(given) {
-  const before = Object.entries(given).map(([name, value]) => (value === null ? [name, "binary", true] : [name, value, value.startsWith(MASK)]));
+  const before = Object.entries(given).map(([name, value]) => (value === null ? [name, "binary", true] : [name, value, value.includes(MASK)]));
   const rows = headerRows(before, "Attributes");
   const read = () => {
     const left = new Map(rows.rows());
