@@ -27,7 +27,7 @@ help: ## Show this list
 run: $(VENV)/local ## Serve template.yaml on this machine, on $$PORT (8080), until Ctrl-C
 	@exec $(BIN)/lattice-bridge local --inspect --parameter AuthType=NONE $(ARGS)
 
-test: check ## Run lint, types and all tests, on all processors: 11 min with two slow cores
+test: check ## Run lint, types and all tests, on all processors: 12 min with two slow cores
 	@$(BIN)/python -m compileall -q lattice_bridge
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
