@@ -8,6 +8,7 @@ the active maps are those of the reports. What waits is bounded, and a reader of
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
@@ -25,6 +26,8 @@ MOST_BYTES: Final = 8 * 1024 * 1024
 """Bytes of the bodies in them."""
 SECONDS: Final = 0.1
 """Seconds that a report waits if a reader does too."""
+
+_logger: Final = logging.getLogger(__name__)
 
 
 def _size_of(batch: Batch | StreamBatch) -> int:
@@ -107,4 +110,7 @@ class Journal(StackObserver):
         self._reports.clear()
         self._bytes = 0
         for report, facts, self._at in reports:
-            report(*facts)
+            try:
+                report(*facts)
+            except Exception:  # a fault of the inspector fails no request, and loses no other report
+                _logger.exception("the inspector could not read a report")

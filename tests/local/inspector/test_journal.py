@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,16 @@ class Reporting(Stack):
 @pytest.fixture
 def stack() -> Reporting:
     return Reporting()
+
+
+def test_report_that_cannot_be_read_loses_no_other_one(stack: Reporting, caplog: pytest.LogCaptureFixture) -> None:
+    """Nor does it fail the request whose report was the last one of the group."""
+    stack.receives()
+    unreadable: Any = None
+    stack.journal.tried(unreadable)
+    stack.serves()
+    assert stack.answers().outcome == "ok"
+    assert [one.message for one in caplog.records] == ["the inspector could not read a report"]
 
 
 def test_request_is_captured_when_a_reader_looks_with_the_times_of_its_reports(stack: Reporting) -> None:
