@@ -5,6 +5,7 @@ Rule: this file contains the steps in order and one `except`. The decisions are 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
@@ -143,10 +144,8 @@ class Bridge:
     def _report(self, record: RequestLog, request_id: str) -> None:
         cold, self._cold = self._cold, False
         around = LogContext(request_id, cold, self.tenant_map.sha256, time.time(), self._log_caller)
-        try:  # noqa: SIM105 - a context manager costs more than a test of the level, for each request
+        with contextlib.suppress(Exception):  # a log that cannot be written must not fail the request
             self._write(lines(record, around, self._log_level, self._namespace))
-        except Exception:  # noqa: S110 - a log that cannot be written must not fail the request
-            pass
 
 
 def check_service(request: Request, services: Collection[str]) -> None:

@@ -308,18 +308,16 @@ def _log_line(log: RequestLog, context: LogContext, request_id: str, level: str,
 
 def _served_members(log: RequestLog) -> str:
     request, decision = log.request, log.decision
+    tenant, rule = (None, None) if decision is None else (decision.tenant, decision.rule)
     api = None if request is None else request.api_id
-    if decision is None:
-        return _served(api, None, None, log.backend)
-    return _served(api, decision.tenant, decision.rule, log.backend)
+    return f'"reason":"ok",{_member("api", api)}{_served(tenant, rule, log.backend)}'
 
 
 @lru_cache(1024)
-def _served(api: str | None, tenant: str | None, rule: str | None, backend: str | None) -> str:
-    """The members that have the same values for many requests. Those of a served request are bridge.toml's own, or a
-    tenant's id, so that they are bounded (trap D9)."""
-    where = f"{_member('tenant', tenant)}{_member('rule', rule)}{_member('backend', backend)}"
-    return f'"reason":"ok",{_member("api", api)}{where}'
+def _served(tenant: str | None, rule: str | None, backend: str | None) -> str:
+    """The members that have the same values for many requests: bridge.toml's own, and a tenant's id, which is short.
+    The API is not among them: with [function_url], an event names any, in any length (trap D9)."""
+    return f"{_member('tenant', tenant)}{_member('rule', rule)}{_member('backend', backend)}"
 
 
 def _unserved_members(log: RequestLog, context: LogContext) -> str:

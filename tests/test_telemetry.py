@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import weakref
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -344,3 +345,18 @@ def test_line_of_a_record_is_what_json_makes_of_its_members(
     expected = {name: value for name, value in cut.items() if value is not None}
     assert json.loads(line) == expected
     assert without_times(line) == without_times(json.dumps(expected, separators=(",", ":")) + "\n")
+
+
+class Name(str):
+    """A string that a weak reference can follow."""
+
+
+def test_name_of_an_api_outlives_no_line() -> None:
+    """Trap D9: with [function_url], an event names any API, in any length."""
+    api = Name("a1b2c3")
+    seen = weakref.ref(api)
+    request = Request(version=2, method="GET", path="/", source="apigateway", api_id=api)
+    made = record(request=request, decision=Decision("blue", "one"), backend="/")
+    assert written(made)[0]["api"] == "a1b2c3"
+    del made, request, api
+    assert seen() is None
