@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import chain
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
 from lattice_bridge.errors import BridgeError
+from lattice_bridge.http.memory import Memory
 from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.bridge.log_lines import json_object
@@ -359,11 +359,18 @@ _TEXTS: Final = ("source", "method", "path", "id", "caller", "tenant", "reason",
 """Those of its values that a caller, a sender or a function may have chosen."""
 
 
-@lru_cache(1024)
 def _without_credentials(text: str) -> str:
     from lattice_bridge.local.inspector.mask import masked_text  # here: the start of a stack needs none of it
 
-    return masked_text(text).text
+    found = MASKED_TEXTS.get(text)
+    if found is None:
+        found = masked_text(text).text
+        MASKED_TEXTS.keep(text, found, len(text))
+    return found
+
+
+MASKED_TEXTS: Final = Memory[str, str](entries=1024, characters=LONGEST)
+"""Texts as summaries show them. A path may have as many characters as a head: such a one is masked each time."""
 
 
 def outcome_of(status: object, otherwise: Outcome) -> Outcome:

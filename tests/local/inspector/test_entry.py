@@ -7,6 +7,7 @@ import json
 from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse
 from lattice_bridge.local.inspector.entry import (
     LONGEST,
+    MASKED_TEXTS,
     OVERHEAD,
     Content,
     Entry,
@@ -34,6 +35,15 @@ def test_summary_is_json_and_has_the_fields_of_the_page() -> None:
         *("n", "at", "way", "source", "method", "path", "id", "caller", "tenant", "state", "outcome", "status"),
         *("reason", "ms", "cold", "function", "replay_of"),
     ]
+
+
+def test_long_path_is_masked_and_not_remembered() -> None:
+    """Trap D9: each request could have another path, as long as a head may be."""
+    path = f"/{TOKEN}/{'a' * LONGEST}"
+    assert TOKEN not in Entry("lattice", "shop", path, "id", 1.5).summary()["path"]
+    assert path not in MASKED_TEXTS
+    Entry("lattice", "shop", "/short", "id", 1.5).summary()
+    assert "/short" in MASKED_TEXTS
 
 
 def test_size_counts_every_body_and_header() -> None:
