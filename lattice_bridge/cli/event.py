@@ -480,8 +480,8 @@ _FORMATS: Final[dict[str, Payload]] = {name: name for name in get_args(Payload)}
 @COMPACT
 def convert(file: Path, name: str, *, tenant: str | None, compact: bool) -> None:
     """Print the event in FILE (- for stdin) in another format: as another service, or Lattice in its other version,
-    would have sent it. The event may have any format. It stays as it is with `--to lattice`, and if it already has the
-    format. Exits with 0 if the event is converted, 1 if the bridge refuses it."""
+    would have sent it. It is the event of a request, in any format. It stays as it is with `--to lattice`, and if it
+    already has the format. Exits with 0 if the event is converted, 1 if the bridge refuses it."""
     if tenant is not None and not is_tenant_id(tenant):
         raise click.UsageError(f"--tenant {tenant!r} is not a tenant id: 1 to 256 of A-Z a-z 0-9 . _ : / = + - @")
     event = read_event(file)
