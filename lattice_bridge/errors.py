@@ -26,7 +26,7 @@ from collections.abc import Iterable
 from typing import ClassVar, NamedTuple, Self
 
 REASONS: dict[str, str] = {
-    "not_lattice": "the event has no format that the bridge reads, or carries marks of two",
+    "not_lattice": "the event has no format that the bridge reads, or fields of two formats",
     "not_enabled": "the event is from an API, a load balancer or a function URL that bridge.toml does not list",
     "malformed_event": "a field of the event has the wrong type or cannot be decoded",
     "malformed_header": "a header name or value no HTTP client can have sent, one over 8 KiB, or over 100 lines",
@@ -55,7 +55,7 @@ REASONS: dict[str, str] = {
     "tenant_unknown": "the tenant is not registered",
     "tenant_suspended": "the tenant is registered and suspended",
     "no_backend": "no backend's path is a prefix of the request's",
-    "request_too_large": "the payload would pass what Lambda takes: 6 MB, or 1 MB when asynchronous",
+    "request_too_large": "the payload is larger than Lambda accepts: 6 MB, or 1 MB when asynchronous",
     "config_invalid": "bridge.toml did not load; nothing is served until it does",
     "config_unreachable": "the configuration is not where LATTICE_BRIDGE_CONFIG says, or cannot be read",
     "boto3_too_old": "the installed boto3 does not know TenantId",
@@ -68,7 +68,7 @@ REASONS: dict[str, str] = {
     "backend_raised": "the function returned an error",
     "backend_reported": "the function reported the record as failed",
     "backend_unreadable": "the function's answer is not JSON, or neither a reply nor the result of a batch",
-    "reply_too_large": "the reply would pass what Lambda or the load balancer takes: 6 MB, or 1 MB",
+    "reply_too_large": "the reply is larger than Lambda or the load balancer accepts: 6 MB, or 1 MB",
     "connection_lost": "the connection broke after the request was sent; whether the function ran is unknown",
     "keys_unavailable": "the keys of a token's issuer cannot be fetched, and no cached ones are young enough",
     "registry_unavailable": "the tenant registry cannot be read, and its last answer is too old",
@@ -77,7 +77,7 @@ REASONS: dict[str, str] = {
     "backend_timeout": "the function did not answer in time",
     "no_time_left": "too little of the bridge's own time was left to invoke the function, or to fill the quarantine",
     "behind_failed": "an earlier record of the same message group, partition key or item was reported as failed",
-    "quarantine_full": "the copy for the quarantine would pass what SQS takes: 10 attributes, or 1 MiB",
+    "quarantine_full": "the copy for the quarantine is larger than SQS accepts: 10 attributes, or 1 MiB",
     "quarantine_failed": "SQS did not store the copy for the quarantine",
     "wrong_queue": "the record is a copy from the quarantine of another source",
     "loop": "the request passed through the bridge, or the record through a quarantine, more than four times",

@@ -10,7 +10,7 @@ CLICKS = (
     ("visitor-2", {"tenant": "green", "page": "/home"}),
     ("visitor-3", {"page": "/home"}),  # no tenant: quarantined
     ("visitor-4", {"tenant": "red", "page": "/home"}),  # suspended: quarantined
-    ("visitor-1", {"tenant": "blue", "page": "nowhere"}),  # the function fails: tried again, then given up
+    ("visitor-1", {"tenant": "blue", "page": "nowhere"}),  # the function fails: tried again, then discarded
     ("visitor-1", {"tenant": "blue", "page": "/cart"}),  # waits for the one before it
     ("visitor-2", {"tenant": "green", "page": "/cart"}),  # another visitor: does not wait
 )

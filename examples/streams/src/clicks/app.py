@@ -24,7 +24,7 @@ def handler(event: dict[str, Any], context: Any) -> None:
         return
     click = json.loads(base64.b64decode(record["kinesis"]["data"]))
     if not click["page"].startswith("/"):
-        raise ValueError("a click is on a page")  # delivered again, then given up
+        raise ValueError("a click is on a page")  # delivered again, then discarded
     done[number] = len(done) + 1
     if len(done) > KEPT:
         del done[next(iter(done))]
