@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -343,6 +345,29 @@ def test_hanging_reload_is_reported() -> None:
         assert ask(following) == "one"
     assert set(refusals(script)) == {"a reload of the configuration has not ended"}
     assert 1 <= len(refusals(script)) <= 2
+
+
+class Event(dict[str, Any]):
+    """A dict that can be observed."""
+
+
+@pytest.mark.parametrize("text", ["bad", None])
+def test_request_that_reloads_is_not_kept_by_the_fault(text: str | None) -> None:
+    """Trap D9: the fault of a refused map is kept until another one comes, and its frames had the event and the map."""
+    script = Script()
+    following = script.follow()
+    script.text = text
+    script.now += OVERDUE * REFRESH
+    event = Event()
+    seen = weakref.ref(event)
+    gc.disable()
+    try:
+        following(event, None)
+        del event
+        assert seen() is None
+    finally:
+        gc.enable()
+    assert len(refusals(script)) == 1
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread"), OSError(12, "no memory")])
