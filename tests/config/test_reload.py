@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import threading
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +19,7 @@ from lattice_bridge.config.reload import (
 )
 from lattice_bridge.config.stores import StoredText
 from lattice_bridge.errors import BridgeError, InvalidMap, Misconfigured, Unavailable
+from tests.support.lifetime import outlives
 
 REFRESH = 60.0
 
@@ -347,10 +346,6 @@ def test_hanging_reload_is_reported() -> None:
     assert 1 <= len(refusals(script)) <= 2
 
 
-class Event(dict[str, Any]):
-    """A dict that can be observed."""
-
-
 @pytest.mark.parametrize("text", ["bad", None])
 def test_request_that_reloads_is_not_kept_by_the_fault(text: str | None) -> None:
     """Trap D9: the fault of a refused map is kept until another one comes, and its frames had the event and the map."""
@@ -358,15 +353,7 @@ def test_request_that_reloads_is_not_kept_by_the_fault(text: str | None) -> None
     following = script.follow()
     script.text = text
     script.now += OVERDUE * REFRESH
-    event = Event()
-    seen = weakref.ref(event)
-    gc.disable()
-    try:
-        following(event, None)
-        del event
-        assert seen() is None
-    finally:
-        gc.enable()
+    assert not outlives(lambda event: following(event, None))
     assert len(refusals(script)) == 1
 
 
