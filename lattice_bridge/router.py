@@ -26,7 +26,7 @@ from lattice_bridge.errors import (
     TooLarge,
     Unauthenticated,
     Unavailable,
-    internal_error,
+    refusal_for,
 )
 from lattice_bridge.events.aggregate import MOST_PARTS
 from lattice_bridge.events.answer import check_answer, response
@@ -183,7 +183,7 @@ class Router:
         try:
             self._serve(record, source, line, work)
         except Exception as error:
-            line.fault = fault = _fault_of(error)
+            line.fault = fault = refusal_for(error)
             if not is_permanent(fault):
                 return
             line.refused_sender = _sender_of(record)
@@ -227,7 +227,7 @@ class Router:
             self._quarantine.store(quarantine, record, fault.reason, tenant, lambda: deadline - self._clock())
             line.is_stored = True
         except Exception as error:
-            line.fault = _fault_of(error)
+            line.fault = refusal_for(error)
             line.fault.detail = f"after {fault.reason}: {line.fault.detail}"
 
 
@@ -328,7 +328,7 @@ def split(event: Any, log: BatchLog) -> Batch:
         return batch_of(event)
     except Exception as error:
         line = log.begin()
-        line.fault = _fault_of(error)
+        line.fault = refusal_for(error)
         log.end(line)
         log.close()
         raise line.fault from None
@@ -404,7 +404,3 @@ def _check_time(left: float) -> float:
     if left < SHORTEST:
         raise TimedOut("no_time_left", f"{max(left, 0):.3f} s are left of the bridge's own time")
     return left
-
-
-def _fault_of(error: Exception) -> BridgeError:
-    return (error if isinstance(error, BridgeError) else internal_error(error)).without_frames()
