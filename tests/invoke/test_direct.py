@@ -109,6 +109,18 @@ def test_connection_idle_too_long_is_not_used(at: Direct, seconds: float, connec
     assert server.connections == connections
 
 
+def test_call_without_time_makes_an_idle_connection_no_younger(at: Direct) -> None:
+    now = [1.7e9]
+    with FakeLambda() as server:
+        invoker = at(server.url, now=lambda: now[0])
+        invoker(call())
+        now[0] += MAX_IDLE - 0.1
+        assert refused(invoker, call(left=0.1)).reason == "no_time_left"
+        now[0] += 0.2
+        invoker(call())
+    assert server.connections == 2
+
+
 @pytest.mark.parametrize("stray", [b"x", b"\r\n", OK, b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n"])
 @pytest.mark.parametrize("pause", [(), (0.05,)], ids=["at once", "later"])
 def test_bytes_after_an_answer_are_not_the_next_answer(at: Direct, stray: bytes, pause: tuple[float, ...]) -> None:
