@@ -119,6 +119,16 @@ def test_pause_after_every_fetch_bounds_fetches_that_callers_ask_for() -> None:
     assert len(source.fetched) == 3
 
 
+@pytest.mark.parametrize("pause_after", ["failure", "fetch"])
+@pytest.mark.parametrize("answer", ["v1", None, Failed("not of this key")])
+def test_answer_for_a_key_is_not_that_of_another(pause_after: str, answer: Any) -> None:
+    """Trap D8."""
+    cache, source, _ = made(answer, pause_after=pause_after)
+    assert cache.get("a") == answer
+    source.answer = "v2"
+    assert (cache.get("b"), source.fetched) == ("v2", ["a", "b"])
+
+
 def test_fetch_in_the_background_is_not_waited_for_by_prefetch() -> None:
     started: list[Callable[[], None]] = []
     cache, _, _ = made(start=started.append, wait=0.01)
