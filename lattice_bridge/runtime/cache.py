@@ -66,7 +66,7 @@ class StaleIfErrorCache(Generic[Key, Value]):
             if callers can ask for new fetches at will.
         wait: seconds after a fetch's beginning for which other callers wait for it.
         clock: seconds; may jump.
-        start: runs a fetch. Raises RuntimeError if it cannot.
+        start: runs a fetch. Raises RuntimeError or MemoryError if it cannot.
     """
 
     def __init__(
@@ -196,7 +196,7 @@ class StaleIfErrorCache(Generic[Key, Value]):
     def _run(self, key: Key, fetch: _Fetch[Value]) -> None:
         try:
             self._start(lambda: self._fetch_now(key, fetch))
-        except RuntimeError:
+        except (RuntimeError, MemoryError):  # otherwise the key would wait for this fetch for ever
             self._end(key, fetch, Failed("no thread could be started"), reached=False)
 
     def _fetch_now(self, key: Key, fetch: _Fetch[Value]) -> None:

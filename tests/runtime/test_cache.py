@@ -140,12 +140,20 @@ def test_fetch_in_the_background_is_not_waited_for_by_prefetch() -> None:
     assert cache.get("a") == "v1"
 
 
-def test_fetch_that_cannot_be_started_is_a_failure() -> None:
-    def no_more(work: Callable[[], None]) -> None:
-        raise RuntimeError("can't start new thread")
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()], ids=repr)
+def test_fetch_that_cannot_be_started_is_a_failure_until_one_can(error: Exception) -> None:
+    """Trap C12: the keys of an issuer would not be fetched again while the process lives."""
+    errors = [error]
 
-    cache, source, _ = made(start=no_more)
+    def start(work: Callable[[], None]) -> None:
+        if errors:
+            raise errors.pop()
+        work()
+
+    cache, source, clock = made(start=start, pause_after="fetch")
     assert (cache.get("a"), source.fetched) == (Failed("no thread could be started"), [])
+    clock.now += 2
+    assert cache.get("a") == "v1"
 
 
 @pytest.mark.parametrize("pause_after", ["failure", "fetch"])
