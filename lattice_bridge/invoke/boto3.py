@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any, Final, Protocol
 
-from lattice_bridge.aws import boto3_session, code_of
+from lattice_bridge.aws import MAX_CONNECTIONS, boto3_session, code_of
 from lattice_bridge.errors import BackendFailed, BridgeError, InvalidMap, Misconfigured, TimedOut
 from lattice_bridge.invoke.call import (
     INVOCATION_TYPES,
@@ -30,8 +30,6 @@ from lattice_bridge.invoke.retry import SHORTEST, retried
 from lattice_bridge.runtime.process import after_fork
 
 CONNECT_TIMEOUT: Final = 2.0
-MAX_CONNECTIONS: Final = 256
-"""As many as an `[[event_source]]` may use at the same time. urllib3 logs a warning for each one above."""
 
 
 class LambdaClient(Protocol):
