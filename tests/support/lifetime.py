@@ -1,4 +1,4 @@
-"""What lives on after it was used. Only the collector frees a cycle, some requests and hundreds of megabytes later."""
+"""Detects what lives on after it was used. A cycle lives until a collection, some requests and megabytes later."""
 
 from __future__ import annotations
 
