@@ -31,6 +31,7 @@ from lattice_bridge.errors import (
 from lattice_bridge.events.aggregate import MOST_PARTS
 from lattice_bridge.events.answer import check_answer, response
 from lattice_bridge.events.batch import Batch, batch_of, claimed, payload
+from lattice_bridge.events.json_claim import no_constant
 from lattice_bridge.events.record import BUS, CLAIMS, STREAMS, Record, service_of
 from lattice_bridge.events.sqs import FIFO
 from lattice_bridge.formats.payload import ASYNC_LIMIT, SYNC_LIMIT
@@ -387,7 +388,7 @@ def _data_of(answer: bytes) -> Any:
         BackendFailed: `backend_unreadable`.
     """
     try:
-        return json.loads(answer.decode())
+        return json.loads(answer.decode(), parse_constant=no_constant)
     except (ValueError, RecursionError) as error:
         raise BackendFailed("backend_unreadable", "the answer is not JSON") from error
 
