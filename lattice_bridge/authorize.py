@@ -16,7 +16,7 @@ from lattice_bridge.config.options import LoggedCaller
 from lattice_bridge.config.reload import ActiveConfiguration, Handler
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.environment import Build, Environment, handler_of, log_refused
-from lattice_bridge.errors import BridgeError, Unavailable, internal_error
+from lattice_bridge.errors import Unavailable, refusal_for
 from lattice_bridge.formats import authorizer as form
 from lattice_bridge.runtime.process import elapsed
 from lattice_bridge.telemetry import NAMESPACE, LogContext, RequestLog, lines, to_stdout
@@ -82,8 +82,7 @@ class Authorizer:
             answer = self._decide(event, record, simple=simple)
             record.status = 200
         except Exception as error:
-            record.refusal = (error if isinstance(error, BridgeError) else internal_error(error)).without_frames()
-            error.__traceback__ = None
+            record.refusal = refusal_for(error)
             record.status, answer = form.status_of(record.refusal, event), form.deny(simple=simple)
         self._report(record, id_for(event, context))
         if record.status in (401, 500):

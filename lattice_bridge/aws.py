@@ -15,7 +15,7 @@ from typing import Any, Final
 from lattice_bridge.runtime.process import after_fork
 
 MAX_CONNECTIONS: Final = 256
-"""As many as an `[[event_source]]` may use at the same time."""
+"""Of a client: as many as an `[[event_source]]` may use at the same time. urllib3 logs a warning for each one above."""
 
 NO_BOTO3: Final = "boto3 is not installed. Fix: package it; only Lambda's Python runtime contains one"
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from lattice_bridge.config.options import Backend, Backends, LoggedCaller
 from lattice_bridge.config.tenant_map import TenantMap
-from lattice_bridge.errors import BridgeError, Forbidden, internal_error
+from lattice_bridge.errors import Forbidden, refusal_for
 from lattice_bridge.formats import reply
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
 from lattice_bridge.formats.event import Scheme
@@ -101,8 +101,7 @@ class Bridge:
         try:
             answer = self._serve(event, context, front, request_id, record)
         except Exception as error:
-            record.refusal = (error if isinstance(error, BridgeError) else internal_error(error)).without_frames()
-            error.__traceback__ = None
+            record.refusal = refusal_for(error)
             problem = reply.problem(record.refusal, request_id, bearer=self._bearer)
             answer = front.render(problem, front.method_of(event), event)
         record.status = answer["statusCode"]

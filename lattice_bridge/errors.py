@@ -226,7 +226,15 @@ class LoopDetected(BridgeError):
     title = "Loop Detected"
 
 
-def internal_error(error: Exception) -> Misconfigured:
+def refusal_for(error: Exception) -> BridgeError:
+    """The error that ends a request or a record, without its frames: see `BridgeError.without_frames`. A bug's error is
+    replaced by the refusal for a bug."""
+    refusal = error if isinstance(error, BridgeError) else _internal_error(error)
+    error.__traceback__ = None
+    return refusal.without_frames()
+
+
+def _internal_error(error: Exception) -> Misconfigured:
     """The refusal for a bug: its detail is the error's type and place, `KeyError at formats/reply.py:88 in decode`.
 
     The error's message may quote the request, so it is left out.

@@ -52,8 +52,8 @@ class Lanes:
             concurrency: at least 1.
 
         Raises:
-            Exception: the first one that `work` raised, after all calls have ended. A lane that another thread has not
-                begun by then is still worked on.
+            Exception: the first one that `work` raised, after all calls have ended. The lanes after it are worked on as
+                well, unless the calling thread works alone from the start.
         """
         waiting = deque(lanes)
         helpers = min(concurrency, len(waiting)) - 1

@@ -26,11 +26,12 @@ from lattice_bridge.errors import (
     TooLarge,
     Unauthenticated,
     Unavailable,
-    internal_error,
+    refusal_for,
 )
 from lattice_bridge.events.aggregate import MOST_PARTS
 from lattice_bridge.events.answer import check_answer, response
 from lattice_bridge.events.batch import Batch, batch_of, claimed, payload
+from lattice_bridge.events.json_claim import no_constant
 from lattice_bridge.events.record import BUS, CLAIMS, STREAMS, Record, service_of
 from lattice_bridge.events.sqs import FIFO
 from lattice_bridge.formats.payload import ASYNC_LIMIT, SYNC_LIMIT
@@ -183,7 +184,7 @@ class Router:
         try:
             self._serve(record, source, line, work)
         except Exception as error:
-            line.fault = fault = _fault_of(error)
+            line.fault = fault = refusal_for(error)
             if not is_permanent(fault):
                 return
             line.refused_sender = _sender_of(record)
@@ -227,7 +228,7 @@ class Router:
             self._quarantine.store(quarantine, record, fault.reason, tenant, lambda: deadline - self._clock())
             line.is_stored = True
         except Exception as error:
-            line.fault = _fault_of(error)
+            line.fault = refusal_for(error)
             line.fault.detail = f"after {fault.reason}: {line.fault.detail}"
 
 
@@ -328,7 +329,7 @@ def split(event: Any, log: BatchLog) -> Batch:
         return batch_of(event)
     except Exception as error:
         line = log.begin()
-        line.fault = _fault_of(error)
+        line.fault = refusal_for(error)
         log.end(line)
         log.close()
         raise line.fault from None
@@ -387,7 +388,7 @@ def _data_of(answer: bytes) -> Any:
         BackendFailed: `backend_unreadable`.
     """
     try:
-        return json.loads(answer.decode())
+        return json.loads(answer.decode(), parse_constant=no_constant)
     except (ValueError, RecursionError) as error:
         raise BackendFailed("backend_unreadable", "the answer is not JSON") from error
 
@@ -404,7 +405,3 @@ def _check_time(left: float) -> float:
     if left < SHORTEST:
         raise TimedOut("no_time_left", f"{max(left, 0):.3f} s are left of the bridge's own time")
     return left
-
-
-def _fault_of(error: Exception) -> BridgeError:
-    return (error if isinstance(error, BridgeError) else internal_error(error)).without_frames()

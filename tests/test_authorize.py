@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import gc
 import json
 import os
-import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -26,6 +24,7 @@ from lattice_bridge.tenancy.rules import Tenant
 from tests.support.authorizer_events import API, FORMS, STAGE_ARN, http_1, http_2, rest, with_context
 from tests.support.builders import OPEN, role
 from tests.support.examples import examples
+from tests.support.lifetime import outlives
 from tests.support.token_builder import CORP, NOW, payload, private_key, public_key, sign, token
 
 TOKENS: Final = """
@@ -352,22 +351,10 @@ def test_event_is_never_written_to() -> None:
         assert event == before
 
 
-class Weak(dict[str, Any]):
-    """An event that one can see die."""
-
-
 @pytest.mark.parametrize("headers", [{}, BLUE, OLD], ids=["anonymous", "allowed", "suspended"])
 def test_nothing_of_a_request_outlives_it(headers: dict[str, str]) -> None:
     """Trap D9."""
-    world, weak = World(), Weak(http_2(headers))
-    seen = weakref.ref(weak)
-    gc.disable()
-    try:
-        world(weak)
-        del weak
-        assert seen() is None
-    finally:
-        gc.enable()
+    assert not outlives(World(), http_2(headers))
 
 
 # ---- properties -----------------------------------------------------------------------------------------------------

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import gc
 import json
 import re
-import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -22,6 +20,7 @@ from lattice_bridge.errors import BackendFailed, BridgeError, Misconfigured, Tim
 from lattice_bridge.invoke.call import Call
 from tests.support.builders import OPEN, SERVICE, role, tenant_map, v1, v2
 from tests.support.examples import examples
+from tests.support.lifetime import outlives
 from tests.support.valid import assert_valid, body_of
 
 BLUE = role("blue-api")
@@ -634,10 +633,6 @@ def test_async_backend_gets_its_own_format() -> None:
     assert world.behind.received["resource"] == "/{proxy+}"
 
 
-class Weak(dict[str, Any]):
-    """An event that one can see die."""
-
-
 @pytest.mark.parametrize(
     "answer",
     [b"not json", b'{"statusCode":200,"body":[]}', BackendFailed("backend_raised", "x"), ValueError("a bug"), OK],
@@ -646,16 +641,9 @@ class Weak(dict[str, Any]):
 @pytest.mark.parametrize("event", [v2(BLUE), v2(), v2(BLUE, path="x"), {}], ids=["decided", "anonymous", "bad", "none"])
 def test_nothing_of_a_request_outlives_it(answer: Answer, event: dict[str, Any]) -> None:
     """Trap D9: a refusal's traceback held the event and the answer until the next full collection."""
-    world, weak = World(answer), Weak(event)
+    world = World(answer)
     world.behind.calls = Forgetting()
-    seen = weakref.ref(weak)
-    gc.disable()
-    try:
-        world(weak)
-        del weak
-        assert seen() is None
-    finally:
-        gc.enable()
+    assert not outlives(world, event)
 
 
 class Forgetting(list[Any]):

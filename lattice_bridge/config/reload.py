@@ -157,7 +157,8 @@ class ReloadingHandler:
         try:
             refusal = self._replace(before)
         except Exception as error:
-            refusal = error if isinstance(error, BridgeError) else InvalidMap([f"{type(error).__name__}: {error}"])
+            found = error if isinstance(error, BridgeError) else InvalidMap([f"{type(error).__name__}: {error}"])
+            refusal = found.without_frames()  # they refer to the request in which this reload runs
         after = self.active
         if refusal is not None and after is None:
             self._serving = self._closed(refusal)
@@ -182,7 +183,8 @@ class ReloadingHandler:
         try:
             after = self._build(found.text, before)
         except InvalidMap as error:
-            self._rejected = (sha256, error)
+            # It is kept, and its frames have the whole map and the request.
+            self._rejected = (sha256, error.without_frames())
             return error
         except Exception:  # not a fault of the text: the next reload builds it again
             self._version = None if before is None else _ANOTHER

@@ -55,9 +55,7 @@ class Batch:
         return self.records[0].caller
 
     def from_bus(self, arn: str) -> Batch:
-        """This batch, if its event is of a bus, as one of the bus with an ARN."""
-        if self.caller != "bus":
-            return self
+        """This batch of an event of a bus, as one of the bus with an ARN."""
         return Batch([replace(record, source=arn) for record in self.records])
 
     def deaggregated(self, streams: Collection[str]) -> Batch:

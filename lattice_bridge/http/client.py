@@ -348,10 +348,13 @@ def _connected(endpoint: Endpoint, deadline: float, clock: Callable[[], float]) 
             channel.connect(address)
         except OSError as error:
             channel.close()
-            failure = error
+            failure = error.with_traceback(None)
         else:
             return channel
-    raise failure
+    try:
+        raise failure
+    finally:
+        del failure  # its traceback has this frame, so the request would wait for a collection
 
 
 def _unencoded(host: str) -> str | bytes:

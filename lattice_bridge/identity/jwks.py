@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lattice_bridge.errors import Unavailable
+from lattice_bridge.identity.token import unique_members
 
 MAX_BYTES: Final = 128 * 1024
 MAX_KEYS: Final = 64
@@ -85,18 +86,11 @@ def parse_key_set(data: bytes) -> dict[str | None, SigningKey]:
 
 def _entries(data: bytes) -> list[Any] | None:
     try:
-        parsed = json.loads(data.decode("utf-8"), object_pairs_hook=_members)
+        parsed = json.loads(data.decode("utf-8"), object_pairs_hook=unique_members)
     except (ValueError, RecursionError):
         return None
     keys = parsed.get("keys") if isinstance(parsed, dict) else None
     return keys if isinstance(keys, list) else None
-
-
-def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member occurs twice")
-    return members
 
 
 def _usable(entry: Any) -> SigningKey | None:

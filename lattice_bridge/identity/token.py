@@ -164,7 +164,7 @@ def _decoded(segment: str) -> bytes:
 def _json_object(data: bytes) -> dict[str, object]:
     """JSON with one meaning: UTF-8, no member twice, no `NaN`, not deep. `json` alone would take UTF-16 too."""
     try:
-        parsed = json.loads(data.decode("utf-8"), object_pairs_hook=_members, parse_constant=_no_constant)
+        parsed = json.loads(data.decode("utf-8"), object_pairs_hook=unique_members, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         parsed = None
     # Raised out here: an exception raised in the handler carries the other one, and that one quotes the token.
@@ -173,11 +173,16 @@ def _json_object(data: bytes) -> dict[str, object]:
     return parsed
 
 
-def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
+def unique_members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """The members of an object of JSON.
+
+    Raises:
+        ValueError: one occurs twice. Two readers could take different values.
+    """
+    found = dict(pairs)
+    if len(found) != len(pairs):
         raise ValueError("a member occurs twice")
-    return members
+    return found
 
 
 def _no_constant(name: str) -> object:
@@ -452,5 +457,5 @@ class TokenReader:
             try:
                 return candidate.issuer.name, candidate.verify(token, now)
             except Unauthenticated as error:  # the token is another issuer's, or it is not valid
-                refusal = error
+                refusal = error.without_frames()  # they have this one, so the request would wait for a collection
         raise refusal

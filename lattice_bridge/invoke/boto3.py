@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any, Final, Protocol
 
-from lattice_bridge.aws import boto3_session, code_of
+from lattice_bridge.aws import MAX_CONNECTIONS, boto3_session, code_of
 from lattice_bridge.errors import BackendFailed, BridgeError, InvalidMap, Misconfigured, TimedOut
 from lattice_bridge.invoke.call import (
     INVOCATION_TYPES,
@@ -30,8 +30,6 @@ from lattice_bridge.invoke.retry import SHORTEST, retried
 from lattice_bridge.runtime.process import after_fork
 
 CONNECT_TIMEOUT: Final = 2.0
-MAX_CONNECTIONS: Final = 256
-"""As many as an `[[event_source]]` may use at the same time. urllib3 logs a warning for each one above."""
 
 
 class LambdaClient(Protocol):
@@ -151,6 +149,8 @@ def time_for(timeout: float, left: float) -> float:
 class Boto3Clients:
     """Makes boto3 clients that send a request once.
 
+    A forked child finds credentials anew: those of botocore have locks, which a thread of the parent may hold.
+
     Args:
         region: boto3's own if None.
         environ: read for each call, for the `Lineage` of a trace header. boto3 itself reads the process's.
@@ -162,7 +162,12 @@ class Boto3Clients:
     def __init__(self, region: str | None = None, environ: Mapping[str, str] | None = None) -> None:
         self._region = region
         self._environ = environ or {}
+        self._session: Any = None
         self.renew()
+        after_fork(self._forget)
+
+    def _forget(self) -> None:
+        self._session = None
 
     def renew(self) -> None:
         """Makes the next clients find credentials anew."""
@@ -176,6 +181,8 @@ class Boto3Clients:
         from botocore import __version__
         from botocore.config import Config
 
+        if self._session is None:
+            self.renew()
         config = Config(
             connect_timeout=connect_time(read_timeout),
             read_timeout=read_timeout,

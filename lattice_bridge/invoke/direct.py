@@ -116,9 +116,11 @@ class DirectInvoker:
     def _attempt(self, call: Call, digest: str, deadline: float) -> bytes:
         call.on_request_id("")  # not the id of an earlier attempt
         head = self._head(call, digest)
-        connection = self._pool.take() or self._connected(call, deadline)
+        now = self._time_with(call, deadline)  # first: a kept connection that is put back unused would seem young
+        connection = self._pool.take()
+        if connection is None:
+            connection, now = self._connected(call, deadline)
         try:
-            now = self._time_with(call, deadline)
             until = now + call.timeout
             answer = _exchange(connection, head, call.payload, until if until < deadline else deadline)
         finally:
@@ -139,16 +141,21 @@ class DirectInvoker:
             )
         return now
 
-    def _connected(self, call: Call, deadline: float) -> Connection:
-        self._time_with(call, deadline)
+    def _connected(self, call: Call, deadline: float) -> tuple[Connection, float]:
+        """A new connection, and the time."""
         try:
-            return self._connect(deadline)
+            connection = self._connect(deadline)
         except ssl.SSLCertVerificationError as error:  # another attempt would fail as well
             raise Unavailable(
                 "unreachable", f"no connection to Lambda: {error.verify_message}", retry_after=1
             ) from error
         except OSError as error:
             raise DidNotRun("unreachable", f"no connection to Lambda: {type(error).__name__}") from error
+        try:
+            return connection, self._time_with(call, deadline)
+        except TimedOut:
+            self._pool.put(connection)
+            raise
 
     def _connect(self, deadline: float) -> Connection:
         return connect(self._endpoint, self._context, ANSWER_LIMIT, deadline, self._clock, self._session)

@@ -58,7 +58,7 @@ def retried(
         try:
             return attempt()
         except (DidNotRun, CredentialsExpired) as next_refusal:
-            refusal = next_refusal
+            refusal = next_refusal.without_frames()  # they have this one, so the call would wait for a collection
 
 
 def _pause(wait: float, pause: Callable[[float], None]) -> None:

@@ -35,9 +35,11 @@ _UNANSWERED: Final = Failed("no answer yet")
 
 @dataclass(slots=True)
 class _Fetch(Generic[Value]):
-    """One fetch, and the event that its waiting callers wait for."""
+    """One fetch, and the event that its waiting callers wait for. `reached`: the source has answered it."""
 
+    key: Hashable
     began: float
+    reached: bool = False
     outcome: Value | Failed | None = _UNANSWERED
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -58,12 +60,13 @@ class StaleIfErrorCache(Generic[Key, Value]):
         miss_ttl: seconds for which a key that the source does not have is not asked for again. Misses are never served
             stale.
         misses: such keys that are kept, apart from the values: callers choose them, and they must not evict a value.
-        pause: seconds after a fetch in which no other begins, whatever its key; callers get the last outcome instead.
-        pause_after: `failure`: an outage does not cost each request a timeout, and no caller waits for the fetch that
-            tries again. `fetch`: also after a success, if callers can ask for new fetches at will.
+        pause: seconds after a fetch in which no other begins; callers get the last outcome instead.
+        pause_after: `failure`: whatever the key, while the source is out of reach. An outage does not cost each request
+            a timeout, and no caller waits for the fetch that tries again. `fetch`: also after an answer, for its key,
+            if callers can ask for new fetches at will.
         wait: seconds after a fetch's beginning for which other callers wait for it.
         clock: seconds; may jump.
-        start: runs a fetch. Raises RuntimeError if it cannot.
+        start: runs a fetch. Raises RuntimeError or MemoryError if it cannot.
     """
 
     def __init__(
@@ -164,12 +167,14 @@ class StaleIfErrorCache(Generic[Key, Value]):
         running = self._fetches.get(key)
         if running is not None and self._joins_first:
             return running, False
-        if self._last is not None and not is_past(self._tried, now, self._pause):
-            return self._last, False
+        last = self._last
+        is_for_key = last is not None and (last.key == key or not last.reached)  # an answer is of its own key (trap D8)
+        if last is not None and is_for_key and not is_past(self._tried, now, self._pause):
+            return last, False
         if running is not None:
             return running, False
         self._tried = now  # with this, the pause begins again: one caller tries, and the others need not
-        fetch = self._fetches[key] = _Fetch[Value](now)
+        fetch = self._fetches[key] = _Fetch[Value](key, now)
         return fetch, True
 
     def _keep(self, key: Key, outcome: Value | Failed | None, since: float) -> None:
@@ -191,7 +196,7 @@ class StaleIfErrorCache(Generic[Key, Value]):
     def _run(self, key: Key, fetch: _Fetch[Value]) -> None:
         try:
             self._start(lambda: self._fetch_now(key, fetch))
-        except RuntimeError:
+        except (RuntimeError, MemoryError):  # otherwise the key would wait for this fetch for ever
             self._end(key, fetch, Failed("no thread could be started"), reached=False)
 
     def _fetch_now(self, key: Key, fetch: _Fetch[Value]) -> None:
@@ -213,7 +218,7 @@ class StaleIfErrorCache(Generic[Key, Value]):
             self._keep(key, outcome, fetch.began)
             self._last = fetch if self._joins_first or not reached else None
             self._tried = now
-            fetch.outcome = outcome
+            fetch.outcome, fetch.reached = outcome, reached
             self._fetches.pop(key, None)
         fetch.ended.set()
 

@@ -18,7 +18,9 @@ from typing import Final
 
 # ---- forks ----------------------------------------------------------------------------------------------------------
 
-_resets: list[weakref.WeakMethod[Callable[[], None]]] = []
+_Resets = dict[int, weakref.ReferenceType[Callable[[], None]]]
+_resets: Final[_Resets] = {}
+"""By their identity, so that threads that add and remove some lose none: each change is one step of the dict."""
 
 
 def after_fork(method: Callable[[], None]) -> None:
@@ -28,12 +30,16 @@ def after_fork(method: Callable[[], None]) -> None:
     threads do not exist in the child: a lock that one of them holds is never released there, and its work never ends.
     Lambda itself does not fork. A handler may fork, and so may other users of the package, such as gunicorn --preload.
     """
-    _resets[:] = [known for known in _resets if known() is not None]
-    _resets.append(weakref.WeakMethod(method))
+    known = weakref.WeakMethod(method, _forget)
+    _resets[id(known)] = known
+
+
+def _forget(known: weakref.ReferenceType[Callable[[], None]], resets: _Resets = _resets) -> None:
+    resets.pop(id(known), None)  # at the interpreter's end, the module's own name is gone
 
 
 def _reset() -> None:
-    for known in _resets:
+    for known in list(_resets.values()):
         method = known()
         if method is not None:
             method()

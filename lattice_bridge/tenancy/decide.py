@@ -188,8 +188,9 @@ def _check_requested_tenant(subject: Subject) -> None:
 def _owners(subject: Subject, rules: Rules) -> list[Rule]:
     """The owner by the caller, and the owner by each other evidence. At least one.
 
-    Evidence that is absent decides nothing, and neither does evidence of a kind that the map has no rules for. If
-    evidence is present and the map has rules for its kind, but none for this caller, the request is refused.
+    Evidence that is absent decides nothing, and neither does evidence of a kind that the map has no rules for: each
+    issuer's tokens are a kind. If evidence is present and the map has rules for its kind, but none for this caller, the
+    request is refused.
     """
     if subject.has_unverified_credential:
         raise Unauthenticated("no_credential", "the request is signed, but the platform authenticated no caller")

@@ -19,6 +19,7 @@ from lattice_bridge.config.reload import (
 )
 from lattice_bridge.config.stores import StoredText
 from lattice_bridge.errors import BridgeError, InvalidMap, Misconfigured, Unavailable
+from tests.support.lifetime import outlives
 
 REFRESH = 60.0
 
@@ -343,6 +344,17 @@ def test_hanging_reload_is_reported() -> None:
         assert ask(following) == "one"
     assert set(refusals(script)) == {"a reload of the configuration has not ended"}
     assert 1 <= len(refusals(script)) <= 2
+
+
+@pytest.mark.parametrize("text", ["bad", None])
+def test_request_that_reloads_is_not_kept_by_the_fault(text: str | None) -> None:
+    """Trap D9: the fault of a refused map is kept until another one comes, and its frames had the event and the map."""
+    script = Script()
+    following = script.follow()
+    script.text = text
+    script.now += OVERDUE * REFRESH
+    assert not outlives(lambda event: following(event, None))
+    assert len(refusals(script)) == 1
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread"), OSError(12, "no memory")])

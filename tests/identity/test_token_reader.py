@@ -16,6 +16,7 @@ from lattice_bridge.errors import InvalidMap, Unauthenticated
 from lattice_bridge.invoke.call import Call
 from lattice_bridge.review.check import findings_of
 from tests.support.builders import ACCOUNT, role, v1, v2
+from tests.support.lifetime import outlives
 from tests.support.token_builder import jwk, key_set, payload, sign
 
 HEAD = "[tenants]\nblue = {}\ngreen = {}\n"
@@ -55,6 +56,14 @@ def test_token_gives_the_tenant_in_its_claim(folder: Path) -> None:
     for event in (with_token(token()), with_token(f"Bearer {token()}"), v1(headers={"x-id-token": token()})):
         decided = decide(folder, event, CORP, USERS)
         assert (decided.tenant, decided.rule) == ("blue", "users")
+
+
+def test_request_whose_token_one_issuer_refuses_does_not_outlive_its_decision(folder: Path) -> None:
+    """Trap D9: two issuers use one header, and the first one refuses each token of the second."""
+    first = CORP.replace("jwt.corp", "jwt.lab").replace("issuer.example", "lab.example")
+    tenant_map = TenantMap.from_toml("".join((HEAD, first, CORP, USERS)), folder)
+    assert tenant_map.decide(parse_event(with_token(token()))).tenant == "blue"
+    assert not outlives(lambda event: tenant_map.decide(parse_event(event)), with_token(token()))
 
 
 def test_token_of_a_past_request_is_verified_at_its_time(folder: Path) -> None:

@@ -16,6 +16,7 @@ from botocore.stub import Stubber
 from lattice_bridge.aws import AwsClient, boto3_session
 from lattice_bridge.errors import Misconfigured, TimedOut
 from lattice_bridge.invoke.boto3 import (
+    Boto3Clients,
     Boto3Invoker,
     LambdaClient,
     check_knows_tenants,
@@ -25,7 +26,7 @@ from lattice_bridge.invoke.boto3 import (
 )
 from lattice_bridge.invoke.call import DidNotRun
 from tests.support.fake_lambda import FakeLambda, Reset, Says
-from tests.support.invokers import Clients, boto3_clients, boto3_invokers, call, refused
+from tests.support.invokers import ENVIRON, Clients, boto3_clients, boto3_invokers, call, refused
 
 Aws = Callable[[str], Clients]
 
@@ -241,6 +242,15 @@ def test_forked_child_makes_its_own_lambda_clients() -> None:
     assert after_fork(lambda: invoker.client_for(5.0) is not mine)
     assert invoker.client_for(5.0) is mine
     assert made == [5.0]
+
+
+def test_forked_child_finds_credentials_although_the_parent_renews_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trap D15: the lock of the parent's is held, and would never be released in the child."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, ENVIRON[name])
+    clients = Boto3Clients("eu-west-1")
+    theirs = clients(5.0)._request_signer._credentials  # type: ignore[attr-defined] # boto3 has no name for them
+    assert after_fork(lambda: clients(5.0)._request_signer._credentials is not theirs)  # type: ignore[attr-defined]
 
 
 def test_forked_child_makes_its_own_service_client() -> None:

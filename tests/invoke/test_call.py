@@ -20,6 +20,7 @@ from lattice_bridge.local.aws.invoke_checks import MISSING, UNWANTED
 from tests.support.examples import examples
 from tests.support.fake_lambda import FakeLambda, Heard, Reset, Says, Silence, Truncated, failure, unused_port
 from tests.support.invokers import SHORT, At, Pauses, boto3_invokers, call, direct_invokers, refused
+from tests.support.lifetime import outlives
 
 
 @pytest.fixture(params=["direct", "boto3"])
@@ -279,6 +280,15 @@ def test_call_that_stays_throttled_is_given_up(at: At) -> None:
         refusal = refused(at(server.url, pause=pauses))
     assert (refusal.status, len(server.heard), len(pauses)) == (503, 1 + len(RETRY_PAUSES), len(RETRY_PAUSES))
     assert all(0 < pause <= most for pause, most in zip(pauses, RETRY_PAUSES, strict=True))
+
+
+def test_call_that_was_throttled_twice_does_not_outlive_its_answer(at: At) -> None:
+    """Trap D9."""
+    throttled = failure(429, "TooManyRequestsException")
+    with FakeLambda(throttled, throttled, Says()) as server:
+        invoker = at(server.url, pause=Pauses())
+        assert not outlives(lambda held: invoker(call(on_request_id=held.get)))
+    assert len(server.heard) == 3
 
 
 def test_throttle_with_zero_seconds_is_retried(at: At) -> None:

@@ -18,8 +18,9 @@ from lattice_bridge.http.client import MAX_IDLE
 from lattice_bridge.invoke.call import DidNotRun
 from lattice_bridge.invoke.direct import ANSWER_LIMIT, DirectInvoker, direct_invoker
 from lattice_bridge.invoke.retry import RETRY_PAUSES
-from tests.support.fake_lambda import FakeLambda, Heard, Raw, Reset, Says, Silence
+from tests.support.fake_lambda import FakeLambda, Heard, Raw, Reset, Says, Silence, unused_port
 from tests.support.invokers import ENVIRON, SHORT, Pauses, call, direct_invokers, refused
+from tests.support.lifetime import outlives
 from tests.support.tls import self_signed
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -106,6 +107,18 @@ def test_connection_idle_too_long_is_not_used(at: Direct, seconds: float, connec
         now[0] += seconds
         invoker(call())
     assert server.connections == connections
+
+
+def test_call_without_time_makes_an_idle_connection_no_younger(at: Direct) -> None:
+    now = [1.7e9]
+    with FakeLambda() as server:
+        invoker = at(server.url, now=lambda: now[0])
+        invoker(call())
+        now[0] += MAX_IDLE - 0.1
+        assert refused(invoker, call(left=0.1)).reason == "no_time_left"
+        now[0] += 0.2
+        invoker(call())
+    assert server.connections == 2
 
 
 @pytest.mark.parametrize("stray", [b"x", b"\r\n", OK, b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n"])
@@ -325,6 +338,25 @@ def test_dead_address_leaves_time_for_the_next(at: Direct, monkeypatch: pytest.M
         for one in waiting:
             one.close()
     assert 0.4 < took < 1.5  # a third of two seconds: two addresses, and the request
+
+
+@pytest.mark.parametrize("addresses", [1, 2])
+def test_call_does_not_outlive_a_dead_address(at: Direct, monkeypatch: pytest.MonkeyPatch, addresses: int) -> None:
+    """Trap D9: the error of an address had a frame that referred to the error."""
+    with FakeLambda() as server:
+        ports = unused_port(), int(server.url.rpartition(":")[2])
+        found = [socket.getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM)[0] for port in ports[:addresses]]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        invoker = at(server.url, pause=Pauses())
+
+        def use(held: dict[str, object]) -> None:
+            try:
+                invoker(call(on_request_id=held.get))
+            except BridgeError as refusal:
+                refusal.without_frames()  # as the bridge and the router do
+
+        assert not outlives(use)
+    assert len(server.heard) == addresses - 1
 
 
 def test_unknown_host_is_unreachable(at: Direct) -> None:

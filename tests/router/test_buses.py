@@ -139,10 +139,12 @@ def test_enrichment_ends_an_event_that_is_stored() -> None:
     assert len(world.sqs.sent) == 1
 
 
-@pytest.mark.parametrize("failures", [{"blue": RAISED}, {}])
-def test_enrichment_that_fails_is_raised(failures: dict[str, Exception]) -> None:
+@pytest.mark.parametrize(
+    ("failures", "answer"), [({"blue": RAISED}, b"null"), ({}, b"\xff"), ({}, b'[{"price": NaN}]')]
+)
+def test_enrichment_that_fails_is_raised(failures: dict[str, Exception], answer: bytes) -> None:
     """Trap E16: Pipes reads no report of an enrichment."""
-    world = World(STREAM, BY_KEY, pipe="enrichment", functions=Functions(failures, answer=b"\xff"))
+    world = World(STREAM, BY_KEY, pipe="enrichment", functions=Functions(failures, answer=answer))
     with pytest.raises(BackendFailed):
         world.router([flat(1)], Context())
 

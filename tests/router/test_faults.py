@@ -17,6 +17,7 @@ from lattice_bridge.errors import (
     Unavailable,
 )
 from lattice_bridge.invoke.call import DidNotRun
+from tests.support.lifetime import outlives
 from tests.support.records import (
     ARN,
     BLUE_ARN,
@@ -145,6 +146,14 @@ def test_bug_is_reported_and_its_message_is_not_logged() -> None:
     assert world(record(1, "blue")) == [1]
     assert world.reasons[1] == ("failed", "internal")
     assert "secret" not in "".join(world.written)
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), BackendFailed("backend_raised", "")], ids=["bug", "fault"])
+def test_record_does_not_outlive_its_batch(error: Exception) -> None:
+    """Trap D9: an error is kept here, as by a frame that refers to it, and its traceback had the record."""
+    world = World(QUIET, functions=Functions({1: error}))
+    assert not outlives(world, record(1, "blue"))
+    assert world.reasons[1][0] == "failed"
 
 
 # ---- permanent faults -----------------------------------------------------------------------------------------------

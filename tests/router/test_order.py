@@ -9,11 +9,11 @@ from typing import Final, Literal
 
 import pytest
 
+from lattice_bridge.aws import MAX_CONNECTIONS
 from lattice_bridge.config.options import EventSource
 from lattice_bridge.config.tables.event_source import EventSourceTable
 from lattice_bridge.errors import BackendFailed, InvalidMap, TimedOut
 from lattice_bridge.http.client import MAX_KEPT
-from lattice_bridge.invoke.boto3 import MAX_CONNECTIONS
 from lattice_bridge.invoke.call import Call, DidNotRun
 from lattice_bridge.lanes import Lanes
 from lattice_bridge.router import Router

@@ -119,6 +119,16 @@ def test_pause_after_every_fetch_bounds_fetches_that_callers_ask_for() -> None:
     assert len(source.fetched) == 3
 
 
+@pytest.mark.parametrize("pause_after", ["failure", "fetch"])
+@pytest.mark.parametrize("answer", ["v1", None, Failed("not of this key")])
+def test_answer_for_a_key_is_not_that_of_another(pause_after: str, answer: Any) -> None:
+    """Trap D8."""
+    cache, source, _ = made(answer, pause_after=pause_after)
+    assert cache.get("a") == answer
+    source.answer = "v2"
+    assert (cache.get("b"), source.fetched) == ("v2", ["a", "b"])
+
+
 def test_fetch_in_the_background_is_not_waited_for_by_prefetch() -> None:
     started: list[Callable[[], None]] = []
     cache, _, _ = made(start=started.append, wait=0.01)
@@ -130,12 +140,20 @@ def test_fetch_in_the_background_is_not_waited_for_by_prefetch() -> None:
     assert cache.get("a") == "v1"
 
 
-def test_fetch_that_cannot_be_started_is_a_failure() -> None:
-    def no_more(work: Callable[[], None]) -> None:
-        raise RuntimeError("can't start new thread")
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()], ids=repr)
+def test_fetch_that_cannot_be_started_is_a_failure_until_one_can(error: Exception) -> None:
+    """Trap C12: the keys of an issuer would not be fetched again while the process lives."""
+    errors = [error]
 
-    cache, source, _ = made(start=no_more)
+    def start(work: Callable[[], None]) -> None:
+        if errors:
+            raise errors.pop()
+        work()
+
+    cache, source, clock = made(start=start, pause_after="fetch")
     assert (cache.get("a"), source.fetched) == (Failed("no thread could be started"), [])
+    clock.now += 2
+    assert cache.get("a") == "v1"
 
 
 @pytest.mark.parametrize("pause_after", ["failure", "fetch"])

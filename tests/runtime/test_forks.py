@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -101,11 +102,38 @@ def test_lock_of_another_thread_is_free_in_the_child(made: Callable[[], Any], us
         assert child(lambda: use(one))
 
 
-def test_dead_objects_are_dropped() -> None:
-    class One:
-        def forget(self) -> None:
-            pass
+class One:
+    def forget(self) -> None:
+        self.is_reset = True
 
+
+def test_dead_objects_are_dropped() -> None:
+    before = len(_resets)
     for _ in range(100):
         after_fork(One().forget)
-    assert sum(method() is None for method in _resets) <= 1
+    assert len(_resets) <= before
+
+
+def test_objects_that_threads_make_at_the_same_time_are_all_reset() -> None:
+    """Trap D15: a reload and the lanes of a batch make clients, while those of an earlier map end."""
+    made: list[One] = []
+
+    def work() -> None:
+        for _ in range(20):
+            one = One()
+            after_fork(one.forget)
+            made.append(one)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(20):
+            made.clear()
+            threads = [threading.Thread(target=work) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert child(lambda: all(hasattr(one, "is_reset") for one in made))
+    finally:
+        sys.setswitchinterval(interval)
