@@ -72,7 +72,7 @@ def event_of(body: str, client: Callable[[str], Any]) -> dict[str, Any]:
     return {"Records": [found]} if "eventSource" in found else found
 
 
-# ---- the records of a batch that Lambda has discarded ----------------------------------------------------------------
+# ---- the records of a batch that Lambda has discarded ---------------------------------------------------------------
 
 
 def clicks_of(kinesis: Any, batch: dict[str, Any]) -> list[dict[str, Any]]:
