@@ -14,7 +14,7 @@ import click
 from lattice_bridge.bridge import check_service
 from lattice_bridge.cli import show
 from lattice_bridge.cli.files import MAX_EVENTS_BYTES, GivenMap, base_option, read_input_text, read_map
-from lattice_bridge.config.regular_file import BadFile
+from lattice_bridge.config.regular_file import BadFile, is_folder
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.events.record import Record
@@ -119,7 +119,7 @@ def _summary(changes: list[Change], what: str) -> str:
 def _events(path: str) -> Iterator[object]:
     """The events in a file: one on each line, or one alone, as `event new` prints it. Or those in the files of a
     folder, as `local --record` writes them."""
-    if not Path(path).is_dir():
+    if not is_folder(path):
         yield from _lines(path)
         return
     from lattice_bridge.testing.corpus import UnknownEvent, all_events

@@ -19,7 +19,7 @@ import click
 
 from lattice_bridge.cli import show
 from lattice_bridge.cli.files import MAP_HELP, STDIN, base_option, read_input_text, read_map
-from lattice_bridge.config.regular_file import MIB, BadFile, read_regular_text
+from lattice_bridge.config.regular_file import MIB, BadFile, is_folder, read_regular_text
 from lattice_bridge.local.inspector import PORT
 from lattice_bridge.local.web.server import PortTaken
 
@@ -93,7 +93,7 @@ def _place(file: str) -> str:
 
 
 def _read(reader: FromFile, file: str) -> Shown:
-    if file != STDIN and Path(file).is_dir():
+    if file != STDIN and is_folder(file):
         return reader.of_events(recorded(Path(file)))
     return reader.of_text(read_input_text(file, MAX_LOG_BYTES))
 
