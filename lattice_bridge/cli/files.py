@@ -19,7 +19,7 @@ import click
 from lattice_bridge.cli import show
 from lattice_bridge.cli.git_revision import is_revision, read_revision
 from lattice_bridge.config.document import MAX_BYTES, Document, parse_document
-from lattice_bridge.config.regular_file import MIB, BadFile, decoded, over, read_argument
+from lattice_bridge.config.regular_file import MIB, BadFile, decoded, exists, over, read_argument
 from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import Fault, InvalidMap
@@ -49,6 +49,8 @@ def read_input(name: str | Path, limit: int, hint: str = "check that it is the f
     Raises:
         click.UsageError: it cannot be read, or is over the limit.
     """
+    if name == "":  # of a variable that a shell does not have
+        raise click.UsageError("the name of a file is empty. Fix: name a file that you can read")
     try:
         return _read_stdin(limit, hint) if str(name) == STDIN else read_argument(name, limit)
     except BadFile as error:
@@ -58,7 +60,7 @@ def read_input(name: str | Path, limit: int, hint: str = "check that it is the f
 def first_step(name: str | Path) -> str:
     """The end of a message about a missing file; empty if it is not a default one, as in a folder without a project."""
     is_default = str(name) in (DEFAULT_MAP, DEFAULT_TEMPLATE)
-    return ", or write a new project with `lattice-bridge init`" if is_default and not Path(name).exists() else ""
+    return ", or write a new project with `lattice-bridge init`" if is_default and not exists(name) else ""
 
 
 def _read_stdin(limit: int, hint: str) -> bytes:
@@ -211,7 +213,8 @@ def chosen_map(argument: str | None, option: str | None) -> str:
     """The name of the map of a command with `map_argument`."""
     if argument is not None and option is not None:
         raise click.UsageError("the map is given twice. Fix: give it as the argument or with --map")
-    return argument or option or DEFAULT_MAP
+    given = option if argument is None else argument
+    return DEFAULT_MAP if given is None else given
 
 
 def located_line(name: str | Path, line: int, column: int, level: str, text: str) -> str:

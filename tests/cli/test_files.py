@@ -39,6 +39,28 @@ def test_map_is_an_argument_or_an_option(words: tuple[str, ...], tmp_path: Path)
     assert read(*(path if word == "MAP" else word for word in words)).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check", ""),
+        ("check", "--map", ""),
+        ("compile", ""),
+        ("package", ""),
+        ("who", "blue", "--map", ""),
+        ("inspect", ""),
+        ("diff", "MAP", "MAP", "--events", ""),
+    ],
+)
+def test_empty_name_is_not_that_of_the_default_map(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell passes it for a variable that is not set."""
+    monkeypatch.chdir(tmp_path)
+    path = written(tmp_path / "bridge.toml", MAP)
+    done = read(*(path if word == "MAP" else word for word in words))
+    assert (done.exit_code, "the name of a file is empty. Fix: " in done.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("option", ["--map", "--config"])
 def test_doctor_takes_its_map_by_both_spellings(option: str, tmp_path: Path) -> None:
     path = written(tmp_path / "map.toml", MAP + "[[rule]]\n")
