@@ -1,6 +1,6 @@
 """The command `lattice-bridge`, with one file for each command.
 
-Rule: exit codes are 0 yes, 1 no, 2 wrong usage. A command imports the libraries that only it needs.
+Rule: exit codes are 0 yes, 1 no, 2 wrong usage, 130 interrupted. A command imports the libraries that only it needs.
 """
 
 from __future__ import annotations

@@ -161,6 +161,16 @@ def test_full_disk_is_reported_without_a_file(tmp_path: Path) -> None:
     assert (done.exit_code, "Error: No space left on device. Fix: " in done.stderr) == (2, True)
 
 
+def test_interrupted_command_has_the_exit_code_of_shells(tmp_path: Path) -> None:
+    """1 would mean that the map has an error."""
+
+    def install(folder: Path, arch: str, runtime: str, boto3: bool) -> None:
+        raise KeyboardInterrupt
+
+    assert run(tmp_path, "--output", str(tmp_path / "made"), obj=install).exit_code == 130
+    assert not (tmp_path / "made").exists()
+
+
 def test_missing_bytecode_is_one_line_with_its_cost_and_a_fix(tmp_path: Path) -> None:
     done = run(tmp_path, "--runtime", OTHER, "--arch", "arm64", "--output", str(tmp_path))
     assert done.exit_code == 0
