@@ -48,7 +48,7 @@ def main() -> None:
         if error.errno != errno.ENOSPC or error.filename is not None:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the rest, at the interpreter's end
-        sys.stderr.write(f"Error: {error.strerror}. Fix: free some, for the output and for temporary files\n")
+        sys.stderr.write("Error: No space left on device. Fix: free some, for the output and for temporary files\n")
         sys.exit(2)
 
 
