@@ -13,7 +13,7 @@ import click
 
 from lattice_bridge.bridge import check_service
 from lattice_bridge.cli import show
-from lattice_bridge.cli.files import MAX_EVENTS_BYTES, GivenMap, base_option, read_input_text, read_map
+from lattice_bridge.cli.files import MAX_EVENTS_BYTES, GivenMap, base_option, input_name, read_input_text, read_map
 from lattice_bridge.config.regular_file import BadFile, is_folder
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError
@@ -58,7 +58,7 @@ def diff(old: str, new: str, base: Path | None, events: str | None, *, as_json: 
         deciding = (_decide(before, given[0]), _decide(after, given[1]))
         decisions = list(changed_decisions(_events(events), *deciding))
         if not decisions:
-            raise click.UsageError(f"{events}: contains no event, so nothing was compared")
+            raise click.UsageError(f"{input_name(events)}: contains no event, so nothing was compared")
         changes = [change for change in decisions if change is not None]
     if as_json:
         show.say_json([asdict(change) for change in changes])
@@ -140,6 +140,6 @@ def _lines(path: str) -> Iterator[object]:
             try:
                 yield json.loads(line)
             except RecursionError as error:
-                raise click.UsageError(f"{path}:{number}: nested too deeply") from error
+                raise click.UsageError(f"{input_name(path)}:{number}: nested too deeply") from error
             except ValueError as error:
-                raise click.UsageError(f"{path}:{number}: not JSON: {error}") from error
+                raise click.UsageError(f"{input_name(path)}:{number}: not JSON: {error}") from error

@@ -29,6 +29,8 @@ from lattice_bridge.review.records import Sources
 
 MAX_EVENTS_BYTES: Final = 256 * MIB
 """Bytes of a file of events: some hundred thousand events."""
+MAX_LOG_BYTES: Final = 64 * MIB
+"""Bytes of a log: some hundred thousand lines."""
 DEFAULT_MAP: Final = "bridge.toml"
 DEFAULT_TEMPLATE: Final = "template.yaml"
 STDIN: Final = "-"
@@ -55,6 +57,11 @@ def read_input(name: str | Path, limit: int, hint: str = "check that it is the f
         return _read_stdin(limit, hint) if str(name) == STDIN else read_argument(name, limit)
     except BadFile as error:
         raise click.UsageError(f"{error}{first_step(name)}") from error
+
+
+def input_name(name: str | Path) -> str:
+    """The name of an input in messages: as it was given, or `stdin`."""
+    return "stdin" if str(name) == STDIN else str(name)
 
 
 def first_step(name: str | Path) -> str:
@@ -84,7 +91,7 @@ def read_input_text(name: str | Path, limit: int) -> str:
     """The text of a file that the command line names, or of standard input (`-`)."""
     content = read_input(name, limit)
     try:
-        return decoded("stdin" if str(name) == STDIN else name, content)
+        return decoded(input_name(name), content)
     except BadFile as error:
         raise click.UsageError(str(error)) from error
 
@@ -163,7 +170,7 @@ def read_map(name: str, base: Path | None = None) -> GivenMap:
         click.UsageError: it cannot be read.
     """
     if name == STDIN:
-        return GivenMap("stdin", read_input_text(name, MAX_BYTES), base or Path())
+        return GivenMap(input_name(name), read_input_text(name, MAX_BYTES), base or Path())
     if not is_revision(name):
         path = Path(name)
         return GivenMap(name, read_input_text(name, MAX_BYTES), base or path.parent, path)

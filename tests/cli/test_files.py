@@ -115,3 +115,10 @@ def test_events_are_read_from_stdin_too(tmp_path: Path) -> None:
         read("diff", path, path, "--events", "-", stdin=json.dumps(v2(role("blue-api")))).output
         == "no decision differs\n"
     )
+
+
+@pytest.mark.parametrize(("text", "fault"), [("x", ":1: not JSON: "), ("", ": contains no event, so nothing")])
+def test_faulty_events_of_stdin_are_named_as_those_of_other_commands(text: str, fault: str, tmp_path: Path) -> None:
+    path = written(tmp_path / "map.toml", MAP)
+    done = read("diff", path, path, "--events", "-", stdin=text)
+    assert (done.exit_code, f"Error: stdin{fault}" in done.stderr) == (2, True)
