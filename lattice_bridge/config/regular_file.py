@@ -48,7 +48,10 @@ def is_folder(path: str | Path) -> bool:
 
 def real_path(path: str | Path) -> Path:
     """The absolute path without links, as far as this can be seen."""
-    return Path(os.path.realpath(path))
+    try:
+        return Path(os.path.realpath(path))
+    except FileNotFoundError:  # the working directory is gone
+        return Path(path)
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------

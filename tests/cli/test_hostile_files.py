@@ -126,6 +126,18 @@ def test_path_that_leads_nowhere_is_refused_by_every_command(command: str, name:
     assert ("Too many levels of symbolic links" if "link" in name else "File name too long") in done.output
 
 
+@pytest.mark.parametrize("words", [["check"], ["local", "--plan"], ["init"]])
+def test_working_directory_that_is_gone_is_a_fault(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    done = run(*words)
+    refused(done)
+    assert "No such file or directory. Fix: " in done.output
+
+
 def test_folder_that_may_not_be_searched_is_refused_by_every_command(tmp_path: Path) -> None:
     """Trap G4."""
     (tmp_path / "closed").mkdir(mode=0)
