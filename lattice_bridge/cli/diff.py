@@ -133,7 +133,7 @@ def _events(path: str) -> Iterator[object]:
 
 
 def _lines(path: str) -> Iterator[object]:
-    text = read_input_text(path, MAX_EVENTS_BYTES)
+    text = read_input_text(path, MAX_EVENTS_BYTES).removeprefix("\ufeff")  # as every other command that reads events
     is_one = text.partition("\n")[0].strip() in ("{", "[")  # no line of a file with an event on each line
     for number, line in enumerate([text] if is_one else text.split("\n"), 1):
         if line.strip():

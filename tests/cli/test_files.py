@@ -109,6 +109,15 @@ def test_key_files_are_relative_to_the_base(tmp_path: Path) -> None:
     assert read("compile", path, *base, "-o", "-").exit_code == 0
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+def test_events_after_a_byte_order_mark_are_read(indent: int | None, tmp_path: Path) -> None:
+    path, events = written(tmp_path / "map.toml", MAP), tmp_path / "events.json"
+    events.write_text(f"\ufeff{json.dumps(v2(role('blue-api')), indent=indent)}", encoding="utf-8")
+    assert read("diff", path, path, "--events", str(events)).output == "no decision differs\n"
+    for words in (("event", "parse"), ("explain", "--map", path), ("inspect", "--json")):
+        assert read(*words, str(events)).exit_code == 0
+
+
 def test_events_are_read_from_stdin_too(tmp_path: Path) -> None:
     path = written(tmp_path / "map.toml", MAP)
     assert (
