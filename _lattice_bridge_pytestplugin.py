@@ -26,8 +26,7 @@ _STACK: pytest.StashKey[LocalStack] = pytest.StashKey()
 """In the stash of pytest's configuration: the stack of `local_stack`, after its start."""
 _BEGAN: pytest.StashKey[float] = pytest.StashKey()
 """In the stash of a test: when its set-up began, in seconds since 1970."""
-
-_REPLAYED = pytest.StashKey[bool]()
+_MARKED: pytest.StashKey[bool] = pytest.StashKey()
 """In the stash of a run: whether a collected test has the marker lattice_events."""
 
 
@@ -57,8 +56,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if marker is not None:
         from lattice_bridge.testing.fixtures import cases
 
+        metafunc.config.stash[_MARKED] = True
         found = cases(marker, metafunc)
-        metafunc.config.stash[_REPLAYED] = True
         metafunc.parametrize("lattice_case", found, ids=[case.name for case in found], indirect=True)
 
 
@@ -83,7 +82,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Warns if the events of --lattice-events were replayed by no test."""
     folder = config.getoption("--lattice-events")
     collected_here = not config.pluginmanager.hasplugin("dsession")  # with pytest-xdist, other processes collect
-    if folder is not None and collected_here and not config.stash.get(_REPLAYED, False):
+    if folder is not None and collected_here and not config.stash.get(_MARKED, False):
         terminalreporter.write_line(
             f"--lattice-events {folder}: no event was replayed, because no collected test has the marker. Fix: write a "
             "test with @pytest.mark.lattice_events and the argument lattice_case",

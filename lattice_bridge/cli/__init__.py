@@ -1,14 +1,17 @@
 """The command `lattice-bridge`, with one file for each command.
 
-Rule: exit codes are 0 yes, 1 no, 2 wrong usage. A command imports the libraries that only it needs.
+Rule: exit codes are 0 yes, 1 no, 2 wrong usage, 130 interrupted. A command imports the libraries that only it needs.
 """
 
 from __future__ import annotations
 
+import errno
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 COMMANDS: Final = {
@@ -25,6 +28,8 @@ COMMANDS: Final = {
 
 def main() -> None:
     """The console script."""
+    if sys.stdout is None:  # closed by the shell: `>&-`
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as long as the process
     try:
         import click  # noqa: F401 - to name the missing extra instead of a traceback
     except ModuleNotFoundError:
@@ -37,7 +42,14 @@ def main() -> None:
             root.commands.get(sys.argv[1] if len(sys.argv) > 1 else "")
     except KeyboardInterrupt:  # while the libraries are imported
         sys.exit(130)
-    root()
+    try:
+        root()
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the rest, at the interpreter's end
+        sys.stderr.write("Error: No space left on device. Fix: free some, for the output and for temporary files\n")
+        sys.exit(2)
 
 
 def main_until_stdin_closes() -> None:

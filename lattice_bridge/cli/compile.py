@@ -16,6 +16,7 @@ from lattice_bridge.cli import show
 from lattice_bridge.cli.files import base_option, chosen_map, located_line, map_argument, read_map
 from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import parse_document
+from lattice_bridge.config.regular_file import exists, is_file, real_path
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.review.check import findings_of
@@ -54,7 +55,7 @@ def compile_command(
         raise click.UsageError(
             f"{given.name} is not a file, so it has no place for its JSON. Fix: name one with --output"
         )
-    if target.exists() and (not target.is_file() or (given.path is not None and target.samefile(given.path))):
+    if exists(target) and (not is_file(target) or (given.path is not None and target.samefile(given.path))):
         raise click.UsageError(f"{target} is the map itself, or not a file. Fix: name another with --output")
     try:
         TenantMap.from_document(parse_document(compiled), target.parent)  # what is written loads where it is written
@@ -78,12 +79,12 @@ def _refuse(name: str, errors: list[Finding], *, as_json: bool) -> NoReturn:
 def _write(path: Path, text: str) -> None:
     """Writes the whole file, or nothing: a bridge may be reading it."""
     try:
-        handle, made = tempfile.mkstemp(dir=path.resolve().parent, prefix=f".{path.name}.")
+        handle, made = tempfile.mkstemp(dir=real_path(path).parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)
             Path(made).chmod(_mode(path))
-            Path(made).replace(path.resolve())
+            Path(made).replace(real_path(path))
         except BaseException:
             Path(made).unlink(missing_ok=True)
             raise

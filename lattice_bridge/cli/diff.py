@@ -13,8 +13,8 @@ import click
 
 from lattice_bridge.bridge import check_service
 from lattice_bridge.cli import show
-from lattice_bridge.cli.files import MAX_EVENTS_BYTES, GivenMap, base_option, read_input_text, read_map
-from lattice_bridge.config.regular_file import BadFile
+from lattice_bridge.cli.files import MAX_EVENTS_BYTES, GivenMap, base_option, input_name, read_input_text, read_map
+from lattice_bridge.config.regular_file import BadFile, is_folder
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.events.record import Record
@@ -58,7 +58,7 @@ def diff(old: str, new: str, base: Path | None, events: str | None, *, as_json: 
         deciding = (_decide(before, given[0]), _decide(after, given[1]))
         decisions = list(changed_decisions(_events(events), *deciding))
         if not decisions:
-            raise click.UsageError(f"{events}: contains no event, so nothing was compared")
+            raise click.UsageError(f"{input_name(events)}: contains no event, so nothing was compared")
         changes = [change for change in decisions if change is not None]
     if as_json:
         show.say_json([asdict(change) for change in changes])
@@ -119,7 +119,7 @@ def _summary(changes: list[Change], what: str) -> str:
 def _events(path: str) -> Iterator[object]:
     """The events in a file: one on each line, or one alone, as `event new` prints it. Or those in the files of a
     folder, as `local --record` writes them."""
-    if not Path(path).is_dir():
+    if not is_folder(path):
         yield from _lines(path)
         return
     from lattice_bridge.testing.corpus import UnknownEvent, all_events
@@ -133,13 +133,13 @@ def _events(path: str) -> Iterator[object]:
 
 
 def _lines(path: str) -> Iterator[object]:
-    text = read_input_text(path, MAX_EVENTS_BYTES)
+    text = read_input_text(path, MAX_EVENTS_BYTES).removeprefix("\ufeff")  # as every other command that reads events
     is_one = text.partition("\n")[0].strip() in ("{", "[")  # no line of a file with an event on each line
     for number, line in enumerate([text] if is_one else text.split("\n"), 1):
         if line.strip():
             try:
                 yield json.loads(line)
             except RecursionError as error:
-                raise click.UsageError(f"{path}:{number}: nested too deeply") from error
+                raise click.UsageError(f"{input_name(path)}:{number}: nested too deeply") from error
             except ValueError as error:
-                raise click.UsageError(f"{path}:{number}: not JSON: {error}") from error
+                raise click.UsageError(f"{input_name(path)}:{number}: not JSON: {error}") from error

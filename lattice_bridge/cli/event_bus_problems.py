@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from lattice_bridge.local.aws.invoke_checks import LambdaError
+from lattice_bridge.cli.queue_problems import is_of, no_queue, queue_of
 from lattice_bridge.local.aws.lambda_service import find_function
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.plan.event_buses import DEFAULT_BUS, EventRule
@@ -22,23 +22,18 @@ def of_rules(plan: Plan, fault_of: Callable[[str], str | None]) -> Iterator[str]
         plan: of the template.
         fault_of: returns why the stack cannot invoke a function; None if it can.
     """
-    queues = {queue.arn for queue in plan.queues}
     for rule in plan.event_rules:
         for target in rule.targets:
             place = f"rule {rule.id}: target {target.id}"
-            if fault := _target_fault(target, plan, queues, fault_of):
+            if fault := _target_fault(target, plan, fault_of):
                 yield f"{place}: {fault}"
-            if target.dead_letters is not None and target.dead_letters not in queues:
-                what = f"the template has no queue {target.dead_letters}"
-                yield f"{place}: DeadLetterConfig: {what}. Fix: add an AWS::SQS::Queue"
+            if target.dead_letters is not None and queue_of(target.dead_letters, plan) is None:
+                yield f"{place}: DeadLetterConfig: {no_queue(target.dead_letters, plan)}"
 
 
-def _target_fault(
-    target: Target, plan: Plan, queues: Iterable[str], fault_of: Callable[[str], str | None]
-) -> str | None:
+def _target_fault(target: Target, plan: Plan, fault_of: Callable[[str], str | None]) -> str | None:
     if target.service == "sqs":
-        is_known = target.arn in queues
-        return None if is_known else f"the template has no queue {target.arn}. Fix: add an AWS::SQS::Queue"
+        return no_queue(target.arn, plan) if queue_of(target.arn, plan) is None else None
     if (fault := fault_of(target.arn)) is not None:
         return fault
     function, _ = find_function(target.arn, plan.functions, plan.region)
@@ -76,10 +71,4 @@ _RULE = "an AWS::Events::Rule to the template, with this function as a target"
 
 
 def _reaches(rule: EventRule, bridge: str, plan: Plan) -> bool:
-    for target in rule.targets:
-        try:
-            if target.service == "lambda" and find_function(target.arn, plan.functions, plan.region)[0].name == bridge:
-                return True
-        except LambdaError:
-            continue
-    return False
+    return any(target.service == "lambda" and is_of(target.arn, bridge, plan) for target in rule.targets)

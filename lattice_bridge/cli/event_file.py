@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from lattice_bridge.cli.files import read_input
+from lattice_bridge.cli.files import input_name, read_input
 from lattice_bridge.config.regular_file import MIB
 
 COMPACT = click.option("--compact", is_flag=True, help="Print the JSON on one line.")
@@ -22,7 +22,7 @@ LIMIT: Final = 32 * MIB
 
 def read_event(path: Path) -> Any:
     """The JSON in a file, or on standard input."""
-    place = "stdin" if str(path) == "-" else str(path)
+    place = input_name(path)
     content = read_bytes(path)
     if not content.strip():
         raise click.UsageError(f"{place}: empty. Fix: give a file with an event's JSON")

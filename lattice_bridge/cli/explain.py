@@ -13,8 +13,15 @@ import click
 from lattice_bridge.cli import show
 from lattice_bridge.cli.event_file import read_event
 from lattice_bridge.cli.explain_record import claim_fact, evidence_facts, outcome_facts
-from lattice_bridge.cli.files import GivenMap, base_option, map_option, read_input_text, read_map
-from lattice_bridge.config.regular_file import MIB
+from lattice_bridge.cli.files import (
+    MAX_LOG_BYTES,
+    GivenMap,
+    base_option,
+    input_name,
+    map_option,
+    read_input_text,
+    read_map,
+)
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.config.words import nearest, quoted, suggestion
 from lattice_bridge.errors import BridgeError
@@ -36,8 +43,6 @@ _DRAWN: Final = 20
 RECORDS: Final = "records"
 """The key of the explanations of an event with records."""
 
-MAX_LOG_BYTES: Final = 64 * MIB
-"""Bytes of a log: some hundred thousand lines."""
 _IDS_SHOWN: Final = 5
 
 
@@ -203,7 +208,7 @@ def _authorizer(described: Mapping[str, Any], *, has_log: bool) -> dict[str, Any
 
 def _line(log: str, request_id: str | None) -> LogLine:
     """The line of a request in a log."""
-    place = "stdin" if log == "-" else log
+    place = input_name(log)
     lines = list(request_lines(read_input_text(log, MAX_LOG_BYTES)))
     if not lines:
         raise click.UsageError(

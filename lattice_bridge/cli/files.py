@@ -19,7 +19,7 @@ import click
 from lattice_bridge.cli import show
 from lattice_bridge.cli.git_revision import is_revision, read_revision
 from lattice_bridge.config.document import MAX_BYTES, Document, parse_document
-from lattice_bridge.config.regular_file import MIB, BadFile, decoded, over, read_argument
+from lattice_bridge.config.regular_file import MIB, BadFile, decoded, exists, over, read_argument
 from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import Fault, InvalidMap
@@ -29,6 +29,8 @@ from lattice_bridge.review.records import Sources
 
 MAX_EVENTS_BYTES: Final = 256 * MIB
 """Bytes of a file of events: some hundred thousand events."""
+MAX_LOG_BYTES: Final = 64 * MIB
+"""Bytes of a log: some hundred thousand lines."""
 DEFAULT_MAP: Final = "bridge.toml"
 DEFAULT_TEMPLATE: Final = "template.yaml"
 STDIN: Final = "-"
@@ -49,16 +51,23 @@ def read_input(name: str | Path, limit: int, hint: str = "check that it is the f
     Raises:
         click.UsageError: it cannot be read, or is over the limit.
     """
+    if name == "":  # of a variable that a shell does not have
+        raise click.UsageError("the name of a file is empty. Fix: name a file that you can read")
     try:
         return _read_stdin(limit, hint) if str(name) == STDIN else read_argument(name, limit)
     except BadFile as error:
         raise click.UsageError(f"{error}{first_step(name)}") from error
 
 
+def input_name(name: str | Path) -> str:
+    """The name of an input in messages: as it was given, or `stdin`."""
+    return "stdin" if str(name) == STDIN else str(name)
+
+
 def first_step(name: str | Path) -> str:
     """The end of a message about a missing file; empty if it is not a default one, as in a folder without a project."""
     is_default = str(name) in (DEFAULT_MAP, DEFAULT_TEMPLATE)
-    return ", or write a new project with `lattice-bridge init`" if is_default and not Path(name).exists() else ""
+    return ", or write a new project with `lattice-bridge init`" if is_default and not exists(name) else ""
 
 
 def _read_stdin(limit: int, hint: str) -> bytes:
@@ -82,7 +91,7 @@ def read_input_text(name: str | Path, limit: int) -> str:
     """The text of a file that the command line names, or of standard input (`-`)."""
     content = read_input(name, limit)
     try:
-        return decoded("stdin" if str(name) == STDIN else name, content)
+        return decoded(input_name(name), content)
     except BadFile as error:
         raise click.UsageError(str(error)) from error
 
@@ -161,7 +170,7 @@ def read_map(name: str, base: Path | None = None) -> GivenMap:
         click.UsageError: it cannot be read.
     """
     if name == STDIN:
-        return GivenMap("stdin", read_input_text(name, MAX_BYTES), base or Path())
+        return GivenMap(input_name(name), read_input_text(name, MAX_BYTES), base or Path())
     if not is_revision(name):
         path = Path(name)
         return GivenMap(name, read_input_text(name, MAX_BYTES), base or path.parent, path)
@@ -211,7 +220,8 @@ def chosen_map(argument: str | None, option: str | None) -> str:
     """The name of the map of a command with `map_argument`."""
     if argument is not None and option is not None:
         raise click.UsageError("the map is given twice. Fix: give it as the argument or with --map")
-    return argument or option or DEFAULT_MAP
+    given = option if argument is None else argument
+    return DEFAULT_MAP if given is None else given
 
 
 def located_line(name: str | Path, line: int, column: int, level: str, text: str) -> str:

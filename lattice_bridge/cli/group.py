@@ -5,6 +5,7 @@ Rule: it imports no command, so that a program which needs one command does not 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -27,8 +28,11 @@ class SafeGroup(click.Group):
             return super().make_context(*arguments, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _printed_safely():
-            return super().invoke(ctx)
+        try:
+            with _printed_safely():
+                return super().invoke(ctx)
+        except KeyboardInterrupt:  # click ends with 1, which is a no
+            sys.exit(130)
 
 
 @contextmanager

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.cli.files import MAP_HELP, STDIN, base_option, read_input_text, read_map
-from lattice_bridge.config.regular_file import MIB, BadFile, read_regular_text
+from lattice_bridge.cli.files import MAP_HELP, MAX_LOG_BYTES, STDIN, base_option, input_name, read_input_text, read_map
+from lattice_bridge.config.regular_file import MIB, BadFile, is_folder, read_regular_text
 from lattice_bridge.local.inspector import PORT
 from lattice_bridge.local.web.server import PortTaken
 
@@ -31,8 +31,6 @@ MAX_FILES: Final = 20_000
 """Files of a folder. `local --record` writes 2,000 into one."""
 MAX_FOLDER_BYTES: Final = 256 * MIB
 MAX_EVENT_BYTES: Final = 32 * MIB
-MAX_LOG_BYTES: Final = 64 * MIB
-"""Bytes of a log, or of a file of events: some hundred thousand lines."""
 
 _EXPECTED: Final = ".expected.json"
 _EXAMPLES: Final = """\b
@@ -71,11 +69,11 @@ def inspect(file: str, map_name: str | None, base: Path | None, port: int | None
     try:
         shown = _read(reader, file)
     except BadContent as error:
-        raise click.UsageError(f"{_place(file)}: {error}") from error
+        raise click.UsageError(f"{input_name(file)}: {error}") from error
     if as_json:
         show.say_json(_document_of(shown, reader))
         return
-    inspector = Inspector(shown.timeline, reader.decide, _place(file))
+    inspector = Inspector(shown.timeline, reader.decide, input_name(file))
     try:
         asyncio.run(_serve(inspector, port, lambda: _say(file, shown, inspector.url)))
     except PortTaken as error:
@@ -88,12 +86,8 @@ def _document_of(shown: Shown, reader: FromFile) -> dict[str, Any]:
     return {"kind": shown.kind, "left_out": shown.left_out, "entries": found}
 
 
-def _place(file: str) -> str:
-    return "stdin" if file == STDIN else file
-
-
 def _read(reader: FromFile, file: str) -> Shown:
-    if file != STDIN and Path(file).is_dir():
+    if file != STDIN and is_folder(file):
         return reader.of_events(recorded(Path(file)))
     return reader.of_text(read_input_text(file, MAX_LOG_BYTES))
 
@@ -142,7 +136,7 @@ def _document(path: Path) -> tuple[Any, int]:
 def _say(file: str, shown: Shown, url: str) -> None:
     number = len(shown.timeline)
     period = f", {_period(shown.began, shown.ended)}" if shown.began and shown.ended else ""
-    show.say(f"{_place(file)}: {number} {'entry' if number == 1 else 'entries'} of {shown.kind}{period}")
+    show.say(f"{input_name(file)}: {number} {'entry' if number == 1 else 'entries'} of {shown.kind}{period}")
     if shown.left_out:
         show.say(f"Left out: the {shown.left_out} before them. The page shows {number} at most.")
     show.say(f"Inspector  {url}  (Ctrl-C ends it)")

@@ -106,7 +106,8 @@ def _build(request: Request, archs: Sequence[str], output: Path | None, folder: 
     except CannotPackage as error:
         _refuse([f"error: {error}"])
     except OSError as error:
-        raise click.UsageError(f"{error.filename}: {error.strerror}. Fix: name a folder that you can write") from error
+        place = f"{error.filename}: " if error.filename else ""  # a full disk: the output's, or that of temporary files
+        raise click.UsageError(f"{place}{error.strerror}. Fix: name a folder that you can write") from error
 
 
 def _refuse(errors: Sequence[str]) -> NoReturn:

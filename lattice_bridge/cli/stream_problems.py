@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from lattice_bridge.cli.queue_problems import is_of, no_queue
+from lattice_bridge.cli.queue_problems import is_of, no_queue, queue_of
 from lattice_bridge.local.aws.lambda_service import find_function
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Function, Plan
@@ -26,11 +26,10 @@ def of_stream_mappings(
         fault_of: returns why the stack cannot invoke a function; None if it can.
     """
     by_bridge = {configuration.function.name: configuration for configuration in configurations}
-    queues = {queue.arn for queue in plan.queues}
     for mapping in plan.stream_mappings:
         place = f"event source mapping {mapping.id}"
         yield from (f"{place}: it does not run: {fault}" for fault in mapping.faults)
-        if mapping.on_failure and not mapping.faults and mapping.on_failure not in queues:
+        if mapping.on_failure and not mapping.faults and queue_of(mapping.on_failure, plan) is None:
             yield f"{place}: DestinationConfig.OnFailure: {no_queue(mapping.on_failure, plan)}"
         if fault := fault_of(mapping.function):
             yield f"{place}: {fault}"
@@ -53,7 +52,7 @@ def of_stream_sources(plan: Plan, configurations: Iterable[BridgeConfiguration])
                 continue
             if source.arn not in mapped:
                 yield f"{place}: no event source mapping brings its records to {name}. Fix: add one to the template"
-            if source.quarantine is not None and source.quarantine not in {queue.arn for queue in plan.queues}:
+            if source.quarantine is not None and queue_of(source.quarantine, plan) is None:
                 yield f"{place}: quarantine: {no_queue(source.quarantine, plan)}"
 
 

@@ -26,6 +26,37 @@ _KINDS: Final = (
 )
 
 
+# ---- what a path leads to -------------------------------------------------------------------------------------------
+# Path's own methods raise for a name that is too long, and for a path in a folder that may not be searched, before
+# Python 3.14; Path.resolve raises for a link to itself, before Python 3.13.
+
+
+def exists(path: str | Path) -> bool:
+    """Whether there is anything at a path, as far as this can be seen."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether a path leads to a regular file, as far as this can be seen."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether a path leads to a folder, as far as this can be seen."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def real_path(path: str | Path) -> Path:
+    """The absolute path without links, as far as this can be seen."""
+    try:
+        return Path(os.path.realpath(path))
+    except FileNotFoundError:  # the working directory is gone
+        return Path(path)
+
+
+# ---- reading --------------------------------------------------------------------------------------------------------
+
+
 class BadFile(Exception):
     """A file that is not read.
 

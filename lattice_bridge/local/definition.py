@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
+from lattice_bridge.config.regular_file import exists, real_path
 from lattice_bridge.config.words import shown, suggestion
 from lattice_bridge.deployment.cloudformation.template import Template, read_template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
@@ -133,14 +134,15 @@ def read_definition(
         BadLocalFile: local.toml beside the template cannot be used, or a function of `urls` does not exist.
         BadIdentities: the file with identities cannot be used.
     """
-    local_path = template.resolve().parent / LOCAL_FILE
+    folder = real_path(template).parent
+    local_path = folder / LOCAL_FILE
     local = read_local_file(local_path)
     resolved = read_template(template, parameters, region, ids=local.ids, cache=translations)
     runners = Runners(local.runtimes, _urls(resolved, local, urls))
     plan = read_plan(resolved, event_version=event_version, runners=runners)
     configurations = tuple(read_configurations(plan))
-    beside = template.resolve().parent / "identities.toml"
-    file = identities or (beside if beside.exists() else None)
+    beside = folder / "identities.toml"
+    file = identities or (beside if exists(beside) else None)
     signers = stack_identities(file, rule_identities(configurations))
     maps = (file for configuration in configurations for file in configuration.files)
     sources = (template, *resolved.files, local_path, file or beside, *dict.fromkeys(maps))

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from lattice_bridge.config.document import parse_toml
 from lattice_bridge.config.positions import located
-from lattice_bridge.config.regular_file import MIB, BadFile, read_regular_text
+from lattice_bridge.config.regular_file import MIB, BadFile, exists, read_regular_text, real_path
 from lattice_bridge.config.tables.table import unknown_key
 from lattice_bridge.config.words import quoted, shown_key, suggestion
 from lattice_bridge.errors import Fault, InvalidMap
@@ -90,7 +90,7 @@ def read_local_file(path: Path) -> LocalFile:
     Raises:
         BadLocalFile: not readable, not TOML, or with entries that cannot be used: with every fault found.
     """
-    if not path.exists():
+    if not exists(path):
         return LocalFile()
     try:
         text = read_regular_text(path, MIB)
@@ -99,7 +99,7 @@ def read_local_file(path: Path) -> LocalFile:
         raise BadLocalFile(str(error)) from error
     except InvalidMap as error:
         raise BadLocalFile("\n".join(error.messages)) from error
-    reading = _Reading(tables, path.resolve().parent)
+    reading = _Reading(tables, real_path(path).parent)
     found = LocalFile(reading.runtimes(), reading.functions(), reading.ids(), str(path), text)
     _raise(reading.faults, str(path), text)
     return found

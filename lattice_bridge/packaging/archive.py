@@ -84,17 +84,17 @@ def write_folder(files: Mapping[str, File], folder: Path) -> Written:
 
     Raises:
         CannotPackage: the folder contains something, which would become part of the function; or Lambda does not accept
-            so many bytes.
+            so many bytes. Nothing is written then.
     """
     check_empty(folder)
     sizes: dict[str, Size] = {}
-    for name, file in files.items():
-        data = file.path.read_bytes()
-        sizes.setdefault(file.package, Size()).unzipped += len(data)
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
+    for file in files.values():
+        sizes.setdefault(file.package, Size()).unzipped += file.path.stat().st_size
     total = Size(0, sum(size.unzipped for size in sizes.values()))
     check_size(folder, total)
+    for name, file in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(file.path.read_bytes())
     return Written(folder, total, None, _largest_first(sizes))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
@@ -52,13 +52,15 @@ class Request:
 def build_zips(request: Request, archs: Sequence[str], output: Path) -> list[Written]:
     """Builds `bridge-ARCH.zip` and `layer-ARCH.zip` for each architecture. The layer has no configuration.
 
+    The first is written when the dependencies of all architectures are installed: pip may not find those of the last.
+
     Raises:
         InvalidMap: as `configure`.
         CannotPackage: a dependency cannot be installed, or Lambda would not accept the zip.
     """
     built = []
-    for arch in archs:
-        with _staged(request, arch) as (code, configured):
+    with ExitStack() as staged:
+        for arch, (code, configured) in [(arch, staged.enter_context(_staged(request, arch))) for arch in archs]:
             request.progress(f"{arch}: writing {output / f'bridge-{arch}.zip'} and layer-{arch}.zip")
             output.mkdir(parents=True, exist_ok=True)
             built.append(write_zip(code | configured, output / f"bridge-{arch}.zip"))

@@ -18,7 +18,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
-from lattice_bridge.config.regular_file import MIB, read_regular_text
+from lattice_bridge.config.regular_file import MIB, BadFile, read_regular_text
 
 FOLDERS: Final = ("v1", "v2", "invalid")
 """The folders with HTTP events."""
@@ -103,7 +103,7 @@ def all_events(pattern: str = "*", folder: str | Path | None = None) -> list[Cas
 
     Raises:
         UnknownEvent: no name fits. A test of no events would pass.
-        BadFile: a file cannot be read, is not a regular file, or is over 32 MiB.
+        BadFile: a file or folder cannot be read, or a file is not a regular one, or over 32 MiB.
         ValueError: a file is not JSON.
 
     >>> [case.event["version"] for case in all_events("v2/query-repeated")]
@@ -151,7 +151,11 @@ def _names(files: Iterable[str], folders: tuple[str, ...] | None) -> list[str]:
 
 
 def _files(folder: Traversable, within: str = "") -> Iterator[str]:
-    for entry in folder.iterdir() if folder.is_dir() else ():
+    try:
+        entries = list(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        raise BadFile(str(folder), error.strerror or type(error).__name__, "name a folder that you can read") from error
+    for entry in entries:
         if entry.is_dir() and not (isinstance(entry, Path) and entry.is_symlink()):  # a link may lead back to here
             yield from _files(entry, f"{within}{entry.name}/")
         elif entry.name.endswith(".json"):

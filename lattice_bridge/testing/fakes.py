@@ -12,7 +12,6 @@ import threading
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -37,6 +36,7 @@ from lattice_bridge.local.aws.invoke_checks import (
     single_tenant,
 )
 from lattice_bridge.local.web.printable import printable
+from lattice_bridge.testing.boto_session import boto_session
 from lattice_bridge.testing.loopback import LoopbackHandler, LoopbackServer
 
 REGION: Final = "us-east-1"
@@ -184,7 +184,8 @@ class FakeLambda:
 
         options = {"retries": {"total_max_attempts": 1}, "connect_timeout": 5, "read_timeout": 5, "proxies": {}}
         with _MAKING_CLIENT:
-            client = _session().client("lambda", endpoint_url=self.url, config=Config(**{**options, **config}))
+            session = boto_session("testing", "testing", REGION, "testing")
+            client = session.client("lambda", endpoint_url=self.url, config=Config(**{**options, **config}))
         self._clients.append(client)
         return client
 
@@ -310,14 +311,6 @@ class FakeLambda:
             headers={name: ", ".join(values) for name, values in headers.items()},
             invocation_type=invocation_type,
         )
-
-
-@cache
-def _session() -> Any:
-    """One session for all fakes: each reads the description of Lambda again, which takes longer than most tests."""
-    from boto3.session import Session
-
-    return Session("testing", "testing", "testing", region_name=REGION)
 
 
 def _named(function: str) -> tuple[str, str | None]:

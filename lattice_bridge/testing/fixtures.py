@@ -18,6 +18,7 @@ from typing import Any, Final
 import pytest
 
 from lattice_bridge.bridge import Bridge
+from lattice_bridge.config.regular_file import BadFile, is_folder
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.events.recognise import source_of
 from lattice_bridge.lanes import Lanes
@@ -47,11 +48,11 @@ def cases(marker: pytest.Mark, metafunc: pytest.Metafunc) -> list[Case]:
     if "lattice_case" not in metafunc.fixturenames:
         pytest.fail("lattice_events: the test has no argument lattice_case. Fix: add it", pytrace=False)
     root = None if folder is None else metafunc.config.invocation_params.dir / folder
-    if root is not None and not root.is_dir():
+    if root is not None and not is_folder(root):
         pytest.fail(f"--lattice-events: {root} is not a folder. Fix: name a folder of event files", pytrace=False)
     try:
         found = {case.name: case for pattern in patterns for case in all_events(pattern, root)}
-    except (UnknownEvent, ValueError) as error:
+    except (UnknownEvent, BadFile, ValueError) as error:
         raise pytest.fail.Exception(f"lattice_events: {error}", pytrace=False) from None
     return list(found.values())
 

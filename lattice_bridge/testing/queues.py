@@ -11,7 +11,6 @@ import json
 import threading
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
-from functools import cache
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -26,6 +25,7 @@ from lattice_bridge.local.aws.sqs.queues import Queues
 from lattice_bridge.local.sources.batch_response import failed_ids
 from lattice_bridge.local.sources.delivery import record_of
 from lattice_bridge.local.web.server import HOST, AsgiServer, Receive, Respond, Scope
+from lattice_bridge.testing.boto_session import boto_session
 from lattice_bridge.testing.builders import ACCOUNT, REGION
 
 _SECONDS: Final = 10
@@ -106,7 +106,8 @@ class LocalQueues:
             return self._client
         from botocore.config import Config
 
-        self._client = _session().client("sqs", endpoint_url=self.url, config=Config(proxies={}))
+        session = boto_session(DEVELOPER_KEY.access_key, DEVELOPER_KEY.secret_key, REGION)
+        self._client = session.client("sqs", endpoint_url=self.url, config=Config(proxies={}))
         return self._client
 
     def create(self, name: str = "orders", attributes: Mapping[str, str] | None = None) -> LocalQueue:
@@ -126,14 +127,6 @@ class LocalQueues:
             return self._queues.create(name.rpartition(":")[2] if arn else name, given, arn)
 
         return LocalQueue(self, self.run(create()))
-
-
-@cache
-def _session() -> Any:
-    """One session for all: each reads the description of SQS again, which takes longer than most tests."""
-    from boto3.session import Session
-
-    return Session(DEVELOPER_KEY.access_key, DEVELOPER_KEY.secret_key, region_name=REGION)
 
 
 class LocalQueue:

@@ -103,6 +103,28 @@ def test_wrong_usage_of_a_process_exits_with_2_and_no_trace() -> None:
     assert "Traceback" not in done.stderr
 
 
+def into(target: str, *arguments: str) -> tuple[int, str]:
+    """The exit code and the errors of a command whose standard output a shell has redirected."""
+    command = [sys.executable, "-m", "lattice_bridge", *arguments]
+    shell = ["sh", "-c", f'"$@" {target}', "sh", *command]
+    done = subprocess.run(shell, stderr=subprocess.PIPE, text=True, cwd=ROOT, timeout=60, check=False)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("check",), ("local", "--plan"), ("--version",)])
+def test_closed_output_changes_no_exit_code(arguments: tuple[str, ...]) -> None:
+    code, errors = into(">&-", *arguments)
+    assert (code, "Traceback" in errors) == (0, False)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has it")
+@pytest.mark.parametrize("arguments", [("check",), ("--version",)])
+def test_output_without_space_is_no_answer(arguments: tuple[str, ...]) -> None:
+    """Exit code 1 of `check` would mean that the map has an error."""
+    fix = "Fix: free some, for the output and for temporary files"
+    assert into(">/dev/full", *arguments) == (2, f"Error: No space left on device. {fix}\n")
+
+
 def test_port_in_use_is_named() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -96,7 +96,12 @@ def test_bus_whose_rule_has_the_bridge_as_target_is_no_problem(tmp_path: Path) -
         (
             "{Arn: !GetAtt Dead.Arn}",
             "{Arn: 'arn:aws:sqs:us-east-1:123456789012:none'}",
-            "target router: DeadLetterConfig: the template has no queue arn:aws:sqs:us-east-1:123456789012:none. Fix",
+            "target router: DeadLetterConfig: the template has no queue arn:aws:sqs:us-east-1:123456789012:none; it ",
+        ),
+        (
+            "{Arn: !GetAtt Dead.Arn}",
+            "{Arn: 'arn:aws:sqs:us-east-1:999999999999:dead'}",
+            'Fix: write Dead = "arn:aws:sqs:us-east-1:999999999999:dead" under [local.ids] in local.toml',
         ),
         (
             "[{Id: dead, Arn: !GetAtt Dead.Arn}]",

@@ -39,6 +39,28 @@ def test_map_is_an_argument_or_an_option(words: tuple[str, ...], tmp_path: Path)
     assert read(*(path if word == "MAP" else word for word in words)).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check", ""),
+        ("check", "--map", ""),
+        ("compile", ""),
+        ("package", ""),
+        ("who", "blue", "--map", ""),
+        ("inspect", ""),
+        ("diff", "MAP", "MAP", "--events", ""),
+    ],
+)
+def test_empty_name_is_not_that_of_the_default_map(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell passes it for a variable that is not set."""
+    monkeypatch.chdir(tmp_path)
+    path = written(tmp_path / "bridge.toml", MAP)
+    done = read(*(path if word == "MAP" else word for word in words))
+    assert (done.exit_code, "the name of a file is empty. Fix: " in done.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("option", ["--map", "--config"])
 def test_doctor_takes_its_map_by_both_spellings(option: str, tmp_path: Path) -> None:
     path = written(tmp_path / "map.toml", MAP + "[[rule]]\n")
@@ -87,9 +109,25 @@ def test_key_files_are_relative_to_the_base(tmp_path: Path) -> None:
     assert read("compile", path, *base, "-o", "-").exit_code == 0
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+def test_events_after_a_byte_order_mark_are_read(indent: int | None, tmp_path: Path) -> None:
+    path, events = written(tmp_path / "map.toml", MAP), tmp_path / "events.json"
+    events.write_text(f"\ufeff{json.dumps(v2(role('blue-api')), indent=indent)}", encoding="utf-8")
+    assert read("diff", path, path, "--events", str(events)).output == "no decision differs\n"
+    for words in (("event", "parse"), ("explain", "--map", path), ("inspect", "--json")):
+        assert read(*words, str(events)).exit_code == 0
+
+
 def test_events_are_read_from_stdin_too(tmp_path: Path) -> None:
     path = written(tmp_path / "map.toml", MAP)
     assert (
         read("diff", path, path, "--events", "-", stdin=json.dumps(v2(role("blue-api")))).output
         == "no decision differs\n"
     )
+
+
+@pytest.mark.parametrize(("text", "fault"), [("x", ":1: not JSON: "), ("", ": contains no event, so nothing")])
+def test_faulty_events_of_stdin_are_named_as_those_of_other_commands(text: str, fault: str, tmp_path: Path) -> None:
+    path = written(tmp_path / "map.toml", MAP)
+    done = read("diff", path, path, "--events", "-", stdin=text)
+    assert (done.exit_code, f"Error: stdin{fault}" in done.stderr) == (2, True)

@@ -113,6 +113,70 @@ def test_file_over_the_limit_is_refused_by_every_command(command: str, tmp_path:
     assert ("file: over " in done.output) is (command != "diff events")  # of which there may be a day's
 
 
+COMPILED_TO: Final = {"compile output": lambda file: ["compile", str(ROOT / MAP), "--output", file]}
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a" * 300 + "/file", "link/file"])
+@pytest.mark.parametrize("command", COMMANDS | READS_BYTES | COMPILED_TO)
+def test_path_that_leads_nowhere_is_refused_by_every_command(command: str, name: str, tmp_path: Path) -> None:
+    """Trap G4: a name that is too long, and a link to itself."""
+    (tmp_path / "link").symlink_to("link")
+    done = run(*(COMMANDS | READS_BYTES | COMPILED_TO)[command](str(tmp_path / name)))
+    refused(done)
+    assert ("Too many levels of symbolic links" if "link" in name else "File name too long") in done.output
+
+
+@pytest.mark.parametrize("words", [["check"], ["local", "--plan"], ["init"]])
+def test_working_directory_that_is_gone_is_a_fault(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    done = run(*words)
+    refused(done)
+    assert "No such file or directory. Fix: " in done.output
+
+
+def test_folder_that_may_not_be_searched_is_refused_by_every_command(tmp_path: Path) -> None:
+    """Trap G4."""
+    (tmp_path / "closed").mkdir(mode=0)
+    if os.access(tmp_path / "closed", os.X_OK):
+        pytest.skip("this user may search every folder")
+    for words in (COMMANDS | READS_BYTES | COMPILED_TO).values():
+        done = run(*words(str(tmp_path / "closed" / "file")))
+        refused(done)
+        assert "Permission denied" in done.output
+
+
+@pytest.mark.parametrize(
+    "functions",
+    [
+        f"Runtime: python3.13, CodeUri: ., Handler: {'a' * 300}.handler",
+        f"Runtime: python3.13, CodeUri: ., Handler: {'a' * 300}.b.handler",
+        f"Runtime: nodejs22.x, CodeUri: ., Handler: {'a' * 300}.handler",
+        "Runtime: python3.13, CodeUri: ., Handler: a.b, Layers: [!Ref Long, !Ref Looping, !Ref NoName]",
+    ],
+)
+def test_name_in_a_template_that_no_file_can_have_is_a_finding(functions: str, tmp_path: Path) -> None:
+    """Trap G4."""
+    (tmp_path / "looping").symlink_to("looping")
+    layers = {"Long": "a" * 300, "Looping": "looping", "NoName": r'"a\0b"'}
+    lines = [
+        f"  {name}: {{Type: AWS::Serverless::LayerVersion, Properties: {{ContentUri: {path}}}}}"
+        for name, path in layers.items()
+    ]
+    function = (
+        f"  F: {{Type: AWS::Serverless::Function, Properties: {{{functions}, FunctionUrlConfig: {{AuthType: NONE}}}}}}"
+    )
+    head = ["Transform: AWS::Serverless-2016-10-31", "Resources:"]
+    (tmp_path / TEMPLATE).write_text("\n".join([*head, *lines, function]))
+    done = run("local", "--plan", "--template", str(tmp_path / TEMPLATE))
+    assert done.exit_code == 0
+    assert "cannot be read (Long)" in done.output
+    assert "cannot be read (NoName)" in done.output
+
+
 def test_fifo_that_takes_a_files_place_is_not_waited_for(tmp_path: Path) -> None:
     """Trap G4."""
     (tmp_path / "link").symlink_to("fifo")

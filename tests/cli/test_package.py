@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -147,6 +149,26 @@ def test_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     done = run(tmp_path, "--arch", "arm64", "--output", str(tmp_path / "file" / "dist"))
     assert done.exit_code == 2
     assert f"{tmp_path}/file/dist: Not a directory. Fix: name a folder that you can write" in done.stderr
+
+
+def test_full_disk_is_reported_without_a_file(tmp_path: Path) -> None:
+    """The system names none then."""
+
+    def install(folder: Path, arch: str, runtime: str, boto3: bool) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    done = run(tmp_path, "--output", str(tmp_path / "made"), obj=install)
+    assert (done.exit_code, "Error: No space left on device. Fix: " in done.stderr) == (2, True)
+
+
+def test_interrupted_command_has_the_exit_code_of_shells(tmp_path: Path) -> None:
+    """1 would mean that the map has an error."""
+
+    def install(folder: Path, arch: str, runtime: str, boto3: bool) -> None:
+        raise KeyboardInterrupt
+
+    assert run(tmp_path, "--output", str(tmp_path / "made"), obj=install).exit_code == 130
+    assert not (tmp_path / "made").exists()
 
 
 def test_missing_bytecode_is_one_line_with_its_cost_and_a_fix(tmp_path: Path) -> None:

@@ -56,6 +56,15 @@ def test_folder_that_contains_something_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["id_rsa"]
 
 
+def test_folder_that_lambda_would_not_accept_is_not_written(tmp_path: Path) -> None:
+    found = files(tmp_path / "one")
+    with found["a.py"].path.open("r+b") as file:
+        file.truncate(UNZIPPED_LIMIT + 1)
+    with pytest.raises(CannotPackage, match="bytes unzipped, and Lambda accepts"):
+        write_folder(found, tmp_path / "folder")
+    assert not (tmp_path / "folder").exists()
+
+
 def test_empty_folder_is_filled(tmp_path: Path) -> None:
     """`sam build` has made it."""
     (tmp_path / "folder").mkdir()

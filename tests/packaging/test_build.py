@@ -76,6 +76,18 @@ def test_folder_that_contains_something_is_refused_before_anything_is_installed(
     assert said == []
 
 
+def test_dependencies_that_the_last_architecture_does_not_have_leave_nothing_written(tmp_path: Path) -> None:
+    def install(folder: Path, arch: str, runtime: str, boto3: bool) -> None:
+        if arch == "x86_64":
+            raise CannotPackage("no such wheel")
+        install_a_package(folder, arch, runtime, boto3)
+
+    asked = Request(MAP, tmp_path, RUNTIME, None, False, lambda _: None, install)
+    with pytest.raises(CannotPackage, match="no such wheel"):
+        build_zips(asked, ["arm64", "x86_64"], tmp_path / "dist")
+    assert not (tmp_path / "dist").exists()
+
+
 def test_key_set_with_the_name_of_a_module_is_refused(tmp_path: Path) -> None:
     """It would replace the code of the bridge, or of what it imports."""
 

@@ -203,6 +203,25 @@ def test_missing_or_malformed_events_are_an_error(pytester: pytest.Pytester) -> 
     assert "one.json is not JSON" in output_of(pytester, OWN, "--lattice-events", "own")
 
 
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("own", "lattice_events: {own}/one.json: not UTF-8 at byte 0. Fix: save it as UTF-8"),
+        ("a" * 300, " is not a folder. Fix: name a folder of event files"),
+    ],
+)
+def test_events_that_cannot_be_read_are_an_error_without_a_traceback(
+    pytester: pytest.Pytester, folder: str, message: str
+) -> None:
+    """The fault is the folder's: there is a test with the marker, so no line says that one has to be written."""
+    (pytester.path / "own").mkdir()
+    (pytester.path / "own" / "one.json").write_bytes(b"\xff")
+    output = output_of(pytester, OWN, "--lattice-events", folder)
+    assert message.format(own=pytester.path / "own") in output
+    assert "regular_file.py" not in output
+    assert "no event was replayed" not in output
+
+
 # ---- fixtures -------------------------------------------------------------------------------------------------------
 
 

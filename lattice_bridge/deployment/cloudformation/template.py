@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from lattice_bridge.config.regular_file import BadFile, read_regular_text
+from lattice_bridge.config.regular_file import BadFile, read_regular_text, real_path
 from lattice_bridge.deployment.cloudformation.expansion import Includes, Loops, has_loops
 from lattice_bridge.deployment.cloudformation.nested import Budget, Stack, Stacks, code_from
 from lattice_bridge.deployment.cloudformation.parameters import hides, stand_ins
@@ -119,11 +119,12 @@ def read_template(
     Raises:
         BadTemplate: with the place of the fault, or the translator is needed and not installed.
     """
-    reader = _Served(path.resolve().parent, region, ids, cache)
+    folder = real_path(path).parent
+    reader = _Served(folder, region, ids, cache)
     stack, resolver = reader.read(path, read_text(path), parameters)
     given = {name: value for name, value in parameters.items() if name.startswith("AWS::")}
     return Template(
-        path.resolve().parent,
+        folder,
         resolver.placeholders.region,
         stack.resources,
         tuple(reader.unresolved),

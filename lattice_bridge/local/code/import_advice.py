@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from lattice_bridge.config.regular_file import MIB, BadFile, read_regular_file
+from lattice_bridge.config.regular_file import MIB, BadFile, exists, is_file, is_folder, read_regular_file
 from lattice_bridge.local.code.manifest import find_manifest
 from lattice_bridge.local.plan.model import OWN_HANDLERS, Function
 
@@ -68,7 +68,7 @@ def handler_fault(function: Function) -> str | None:
 
     It may be in a package of a requirements.txt, in a folder of PYTHONPATH, in a layer, or in a zip.
     """
-    if function.layers or function.remote_layers or not function.code.is_dir():
+    if function.layers or function.remote_layers or not is_folder(function.code):
         return None
     if function.runner == "nodejs":
         return _node_handler_fault(function)
@@ -79,9 +79,10 @@ def handler_fault(function: Function) -> str | None:
     if function.handler in OWN_HANDLERS or elsewhere:
         return None
     path = function.code.joinpath(*module.split("."))
-    if path.is_dir() or next(path.parent.glob(f"{glob.escape(path.name)}.*"), None) is not None:
+    if is_folder(path):
         return None
-    return _no_handler(function, module)
+    files = path.parent.glob(f"{glob.escape(path.name)}.*") if is_folder(path.parent) else ()
+    return None if any(files) else _no_handler(function, module)
 
 
 def _of_inline_code(function: Function, module: str) -> str:
@@ -184,12 +185,12 @@ def _node_handler_fault(function: Function) -> str | None:
     """Returns one line if the module of a handler is no file of the function, and cannot be a package of it."""
     module = _node_module(function.handler)
     path = function.code / module
-    if path.is_dir() or (function.code / "node_modules" / module).exists():
+    if is_folder(path) or exists(function.code / "node_modules" / module):
         return None
-    if any(path.with_name(path.name + suffix).is_file() for suffix in _NODE_SUFFIXES):
+    if any(is_file(path.with_name(path.name + suffix)) for suffix in _NODE_SUFFIXES):
         return None
     fault = f"{function.name}: Handler {function.handler!r}: there is no module {module!r} in {str(function.code)!r}"
-    if path.with_name(f"{path.name}.ts").is_file():
+    if is_file(path.with_name(f"{path.name}.ts")):
         return f"{fault}, but {module}.ts, which has to be compiled. Fix: run `sam build`, and start without --reload"
     found = sorted(file for suffix in _NODE_SUFFIXES[1:] for file in function.code.glob(f"*{suffix}"))
     names = ", ".join(repr(file.stem) for file in found[:_SHOWN]) or "no module at all"

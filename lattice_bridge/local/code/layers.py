@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from lattice_bridge.config.regular_file import MIB, BadFile, read_regular_text
+from lattice_bridge.config.regular_file import MIB, BadFile, is_file, is_folder, read_regular_text
 from lattice_bridge.config.words import quoted
 from lattice_bridge.local.code.manifest import lists_packages
 from lattice_bridge.local.code.node_packages import missing_packages
@@ -61,9 +61,9 @@ def layer_fault(function: Function) -> str | None:
 
 
 def _fault_of(layer: Path) -> str | None:
-    if layer.is_file():
+    if is_file(layer):
         return None
-    if not layer.is_dir():
+    if not is_folder(layer):
         return "does not exist. Fix: build it, or correct its ContentUri"
     for name in _REQUIREMENTS:
         if lists_packages(layer / name) and not _has_distributions(layer / "python"):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from lattice_bridge.config.regular_file import MIB, BadFile, read_regular_text
+from lattice_bridge.config.regular_file import MIB, BadFile, is_file, read_regular_text
 from lattice_bridge.local.code.build_output import files
 
 MANIFESTS: Final = ("requirements.txt", "pyproject.toml")
@@ -53,13 +53,13 @@ class Manifest:
 
 def find_manifest(folder: Path) -> Path | None:
     """The file that lists the packages of the code in a folder: requirements.txt, else pyproject.toml, else None."""
-    return next((path for name in MANIFESTS if (path := folder / name).is_file()), None)
+    return next((path for name in MANIFESTS if is_file(path := folder / name)), None)
 
 
 def lists_packages(path: Path) -> bool:
     """Whether a file exists and lists a package, as far as it can be read."""
     try:
-        return path.is_file() and bool(read_manifest(path).requirements)
+        return is_file(path) and bool(read_manifest(path).requirements)
     except BadManifest:
         return True
 

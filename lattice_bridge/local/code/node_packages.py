@@ -6,11 +6,10 @@ Rule: nothing is installed. npm runs scripts of the packages, so a person starts
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from lattice_bridge.config.regular_file import MIB, BadFile, read_regular_text
+from lattice_bridge.config.regular_file import MIB, BadFile, exists, read_regular_text
 
 
 def missing_packages(manifest: Path, folders: Iterable[Path]) -> list[str]:
@@ -28,8 +27,4 @@ def missing_packages(manifest: Path, folders: Iterable[Path]) -> list[str]:
     if not isinstance(listed, dict):
         return []
     searched = [folder / "node_modules" for folder in folders]
-    return [name for name in listed if not any(_exists(folder / name) for folder in searched)]
-
-
-def _exists(path: Path) -> bool:
-    return os.path.exists(path)  # noqa: PTH110 - Path's raises for a long name
+    return [name for name in listed if not any(exists(folder / name) for folder in searched)]

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from lattice_bridge.config.location import CONFIG_VARIABLE
+from lattice_bridge.config.regular_file import exists
 from lattice_bridge.local.environments.launcher import OPT, TMP
 from lattice_bridge.local.environments.runtime_packages import PACKAGE
 from lattice_bridge.local.environments.runtimes import launch
@@ -283,7 +284,7 @@ def _outermost(paths: Iterable[str]) -> Iterator[str]:
     beneath = {
         form
         for path in paths
-        if Path(path).is_absolute() and os.path.exists(path)  # noqa: PTH110 - Path.exists raises if access is denied
+        if Path(path).is_absolute() and exists(path)
         for form in (os.path.normpath(path), os.path.realpath(path))
         if form.startswith(f"{TMP}/")
     }

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from lattice_bridge.config.regular_file import is_file, is_folder, real_path
 from lattice_bridge.config.words import quoted, visible
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.values import as_text
@@ -65,10 +66,28 @@ def find_code(resource: Resource, template: Template) -> Code:
     if not isinstance(code, str) or code.startswith("s3://"):
         raise NotLocal(f"its code is {_elsewhere(code)}. Fix: write the folder of its sources as CodeUri")
     path = template.folder / code
-    if os.path.isdir(path) or os.path.isfile(path):  # noqa: PTH112, PTH113 - Path's raise for a long name
+    if is_folder(path) or is_file(path):
+        if not _is_readable(path):
+            raise NotLocal(f"{quoted(code)} cannot be read. Fix: correct its permissions, or CodeUri")
         return Code(path.resolve())
     what = "file" if code.endswith((".zip", ".jar")) else "folder"
     raise NotLocal(f"there is no {what} {quoted(code)}. Fix: correct CodeUri, or run the build that makes it")
+
+
+def _is_readable(path: Path) -> bool:
+    """Whether a file can be read, or a folder listed and its files opened."""
+    return os.access(path, os.R_OK | os.X_OK if is_folder(path) else os.R_OK)
+
+
+def _may_be_built(path: Path) -> bool:
+    """Whether a layer can be read, or does not exist yet, and can."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):  # a name that no file can have, or a folder above that may not be searched
+        return False
+    return _is_readable(path)
 
 
 def _has(code: object, key: str) -> bool:
@@ -95,10 +114,12 @@ class Layers:
         for resource in template.of_type(*LAYERS):
             self._names[str(resource.properties.get("LayerName", resource.id))] = resource.id
             content = resource.properties.get("ContentUri", resource.properties.get("Content"))
-            if isinstance(content, str) and not content.startswith("s3://"):
-                self.paths[resource.id] = (template.folder / content).resolve()
-            else:
+            if not isinstance(content, str) or content.startswith("s3://"):
                 left_out.add(f"a layer is not loaded: its content is {_elsewhere(content)}", resource.id)
+            elif _may_be_built(path := template.folder / content):
+                self.paths[resource.id] = real_path(path)
+            else:
+                left_out.add(f"a layer is not loaded: {quoted(content)} cannot be read", resource.id)
 
     def of(self, function: Resource, left_out: LeftOut) -> tuple[tuple[Path, ...], tuple[str, ...]]:
         """The paths of a function's local layers, and the ARNs of the others."""
