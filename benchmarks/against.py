@@ -266,7 +266,9 @@ def _stack_row(words: str, measure: Callable[[Load], float], rounds: Sequence[Ma
 def checked_out(commit: str, folder: Path) -> Iterator[Path]:
     """A worktree of a commit, which is removed after the block."""
     root = folder / "checkout"
-    subprocess.run(["git", "worktree", "add", "--quiet", "--detach", str(root), commit], cwd=ROOT, check=True)
+    added = subprocess.run(["git", "worktree", "add", "--quiet", "--detach", str(root), commit], cwd=ROOT)
+    if added.returncode:
+        raise click.BadParameter(f"git has no {commit}. Fix: name a commit of this repository, such as HEAD~1")
     try:
         yield root
     finally:

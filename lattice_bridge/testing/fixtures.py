@@ -79,6 +79,7 @@ class BridgeFactory:
 
         Raises:
             InvalidMap: with every fault found.
+            Unavailable: the file cannot be read.
         """
         root = self._pytest_config.rootpath
         if isinstance(config, str) and "=" in config:
