@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from textwrap import indent
-from typing import Any, Final
+from typing import Final
 
 from lattice_bridge.deployment.checks.native_senders import SCHEDULE, SUBSCRIBER
 from lattice_bridge.deployment.checks.run import template_findings
 from lattice_bridge.deployment.checks.stack import PIPE
 from lattice_bridge.deployment.checks.state_machines import STATE_MACHINE
+from tests.support.cfn_lint import lint
 from tests.support.paths import ROOT
 
 TEXT: Final = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
@@ -40,13 +41,6 @@ Resources:
 def actuals(text: str) -> list[tuple[str, str]]:
     found = template_findings(ROOT / "template.yaml", None, {}, "us-east-1", text=text)
     return [(one.level, one.actual) for one in found if one.subject == "Subscriber"]
-
-
-def lint(text: str) -> list[Any]:
-    """What cfn-lint finds."""
-    from cfnlint.api import ManualArgs, lint  # it takes a second, which each process of the tests would wait for
-
-    return list(lint(text, config=ManualArgs(regions=["us-east-1"])))
 
 
 def test_subscriber_of_the_page_is_safe() -> None:

@@ -79,6 +79,7 @@ def test_event_on_which_the_function_fails_is_tried_three_times_and_kept(
     """Trap E16: an error of the function is one of the bridge, so that Lambda tries the event again."""
     assert failure["requestPayload"]["id"] == ids[FAILS]
     assert failure["requestContext"]["condition"] == "RetriesExhausted"
+    lines(stack, lambda line: line.get("object", {}).get("id") == ids[FAILS], TRIES)  # behind the record
     own = [one for one in records_of(stack) if one["id"] == ids[FAILS]]
     assert [(one["status"], one["reason"], one["tenant"]) for one in own] == [
         ("failed", "backend_raised", "blue")
