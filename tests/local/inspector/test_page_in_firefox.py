@@ -26,12 +26,11 @@ def test_page_works_in_firefox_without_errors() -> None:
             page.wait_for(f"document.querySelector('#tab-{tab}').getAttribute('aria-selected') === 'true'")
             assert page.run("return document.querySelector('#panel').innerText.trim()")
         assert page.run("return document.querySelectorAll('#page script, #page img').length") == 0
-        for key in (ESCAPE, "k", "j", ENTER):
+        for key in (ESCAPE, "k", "j"):
             page.press(key)
+        page.wait_for("document.querySelector('#timeline').getAttribute('aria-activedescendant') === 'entry-20'")
+        page.press(ENTER)
         page.wait_for("document.activeElement.id === 'entry-title'")
-        assert (
-            page.run("return document.querySelector('#timeline').getAttribute('aria-activedescendant')") == "entry-20"
-        )
         page.click("#replay")
         page.wait_for("document.querySelector('.compare')")
         page.click("#show-runs")
