@@ -104,7 +104,7 @@ _TLS: Final = "to be made"
 _FEW, _MANY = (f"warm, {number:,} rules" for number in (FEW, RULES))
 GROUPS: Final[Mapping[str, Group]] = {
     "warm": Group(
-        15,
+        45,
         200,
         [
             Line("warm, IAM principal, over Powertools", OURS, POWERTOOLS),
@@ -114,7 +114,7 @@ GROUPS: Final[Mapping[str, Group]] = {
             Line("the direct invoker alone, over POST", DIRECT, POST),
         ],
     ),
-    "tls": Group(15, 200, [Line("warm over TLS, over Powertools", OURS, POWERTOOLS)], Manner(certificate=_TLS)),
+    "tls": Group(45, 200, [Line("warm over TLS, over Powertools", OURS, POWERTOOLS)], Manner(certificate=_TLS)),
     "handshake": Group(
         15,
         50,

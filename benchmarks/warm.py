@@ -15,7 +15,7 @@ def run(bench: Bench) -> Section:
     shipped = configuration.shipped(bench.folder / "shipped")
     issuer = configuration.with_issuer(bench.folder / "issuer")
     folders = {name: (name, issuer if name in (REMEMBERED, FRESH) else shipped) for name in NAMES}
-    rounds, requests = bench.few(15), 20 if bench.quick else 200
+    rounds, requests = bench.few(45), 20 if bench.quick else 200
     found = measure(bench.url, folders, rounds, requests)
     rows = [
         (

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from urllib.request import Request, urlopen
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from lattice_bridge.local.inspector.server import MAX_STREAMS
 from tests.support import inspector_data as data
@@ -199,6 +199,22 @@ def test_keys_move_open_and_close(page: Page) -> None:
     expect(page.locator("#entry-title")).to_be_focused()
     page.keyboard.press("Escape")
     expect(page.locator("#detail")).to_be_hidden()
+
+
+def test_tab_that_was_chosen_last_is_shown_in_whatever_order_the_details_arrive(page: Page) -> None:
+    """Each is asked for anew while the first one is on its way."""
+    expect(row(page, 20)).to_be_visible()
+    held: list[Route] = []
+    page.route("**/api/entries/19", lambda route: route.continue_() if held else held.append(route))
+    page.evaluate("location.hash = 'n=19&tab=came'")
+    with page.expect_response("**/api/entries/19"):
+        page.evaluate("location.hash = 'n=19&tab=event'")
+    expect(page.locator("#tab-event")).to_have_attribute("aria-selected", "true")
+    with page.expect_response("**/api/entries/19") as late:
+        held[0].continue_()
+    late.value.finished()
+    page.evaluate("new Promise((done) => setTimeout(done, 100))")
+    expect(page.locator("#tab-event")).to_have_attribute("aria-selected", "true")
 
 
 def test_page_is_used_with_the_keyboard_alone(shared: Page) -> None:

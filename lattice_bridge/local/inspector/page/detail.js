@@ -17,12 +17,13 @@ export class DetailView {
     this.app = app;
     this.cache = new Map();
     this.entry = null;
+    this.asked = null; // the last call of `show`: only what it asked for is shown, in whatever order details arrive
     this.shownFor = null;
     this.isAwaited = false; // the focus goes to the entry as soon as it is drawn
   }
 
   close() {
-    this.entry = null;
+    this.entry = this.asked = null;
     this.isAwaited = false;
     this.shownFor = null;
     this.pane.replaceChildren();
@@ -38,14 +39,15 @@ export class DetailView {
   /** Shows an entry, or its comparison with another one. */
   async show(entry, tab, other) {
     this.entry = entry;
+    const asked = (this.asked = {});
     const wanted = `${entry.n} ${other?.n ?? ""}`;
     if (this.shownFor !== wanted) this.pane.setAttribute("aria-busy", "true");
     try {
       const [detail, second] = await Promise.all([this.fetch(entry), other ? this.fetch(other) : null]);
-      if (this.entry !== entry) return; // another one was chosen meanwhile
+      if (this.asked !== asked) return;
       this.draw(detail, second, tab);
     } catch (error) {
-      if (this.entry !== entry) return;
+      if (this.asked !== asked) return;
       if (this.app.failed(error)) return;
       this.pane.replaceChildren(this.head(entry), h("p", { class: "empty" }, error.status === 404 ? "This entry was dropped: newer ones took its place." : visible(error.message)));
     }
@@ -144,6 +146,8 @@ export class DetailView {
   }
 
   edit(detail) {
+    this.asked = null; // details that are still on their way must not replace the form
+    this.pane.removeAttribute("aria-busy");
     const form = replayForm(detail, this.app, {
       send: (changes, button) => this.replay(detail.summary.n, button, changes),
       cancel: () => this.app.refresh(),
