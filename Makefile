@@ -72,7 +72,7 @@ streamsoak: $(VENV)/dev ## Send 100,000 Kinesis records over 4 shards while func
 bench: $(VENV)/dev ## Measure the bridge and its alternatives, and write benchmarks/RESULTS.md; takes long
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
-bench-against: $(VENV)/dev ## Measure this checkout beside the commit $$COMMIT, in turns: 4 min with two fast cores
+bench-against: $(VENV)/dev ## Measure this checkout beside the commit $$COMMIT, in turns: 5 min with two idle cores
 	@$(BIN)/python -m benchmarks.against $(or $(COMMIT),$(error Name a commit: make bench-against COMMIT=HEAD~1)) $(ARGS)
 
 lock: $(VENV)/local ## Write the hashes of the packages for Lambda into requirements-lambda.txt
