@@ -60,6 +60,12 @@ def test_growth_counts_from_a_tenth_of_the_requests(resident: list[float], growt
     assert Soaked(1, 1, 1.0, batches).growth == pytest.approx(growth)
 
 
+@pytest.mark.parametrize(("made", "words"), [(90, "90 of 100: the time was up"), (100, "100"), (104, "104")])
+def test_soak_that_made_all_requests_was_not_cut_short(made: int, words: str) -> None:
+    """It makes whole batches, and so a few more than were asked for."""
+    assert ("requests", words) in Soaked(made, 100, 1.0, [Cost(1, 1, 1, 10.0)]).table().rows
+
+
 def test_compared_rows_take_each_checkouts_own_line_as_the_peer() -> None:
     few, many = (against.Line(words, OURS, "few", ("with_rules", words)) for words in ("few", "many"))
     costs = {("before", "few"): 100.0, ("before", "many"): 150.0, ("after", "few"): 50.0, ("after", "many"): 55.0}
