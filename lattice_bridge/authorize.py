@@ -6,7 +6,6 @@ answers 500 and caches nothing.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NoReturn
@@ -19,7 +18,7 @@ from lattice_bridge.environment import Build, Environment, handler_of, log_refus
 from lattice_bridge.errors import Unavailable, refusal_for
 from lattice_bridge.formats import authorizer as form
 from lattice_bridge.runtime.process import elapsed
-from lattice_bridge.telemetry import NAMESPACE, LogContext, RequestLog, lines, to_stdout
+from lattice_bridge.telemetry import NAMESPACE, LogContext, RequestLog, to_stdout, write_lines
 
 SIMPLE_VARIABLE: Final = "LATTICE_BRIDGE_SIMPLE_RESPONSES"
 """Must have the value of the HTTP API's `EnableSimpleResponses`, which no event contains."""
@@ -99,8 +98,7 @@ class Authorizer:
     def _report(self, record: RequestLog, request_id: str) -> None:
         cold, self._cold = self._cold, False
         around = LogContext(request_id, cold, self.tenant_map.sha256, time.time(), self._log_caller)
-        with contextlib.suppress(Exception):  # a log that cannot be written must not fail the request
-            self._write(lines(record, around, self._log_level, self._namespace))
+        write_lines(self._write, record, around, self._log_level, self._namespace)
 
 
 def id_for(event: object, context: object) -> str:

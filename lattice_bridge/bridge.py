@@ -5,7 +5,6 @@ Rule: this file contains the steps in order and one `except`. The decisions are 
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
@@ -22,7 +21,7 @@ from lattice_bridge.formats.recognise import Enabled, module_of, receive
 from lattice_bridge.invoke.call import Call, Invoke
 from lattice_bridge.message import Request, Response
 from lattice_bridge.runtime.process import no_collection, time_left
-from lattice_bridge.telemetry import NAMESPACE, LogContext, RequestLog, lines, to_stdout
+from lattice_bridge.telemetry import NAMESPACE, LogContext, RequestLog, to_stdout, write_lines
 
 
 class Bridge:
@@ -143,8 +142,7 @@ class Bridge:
     def _report(self, record: RequestLog, request_id: str) -> None:
         cold, self._cold = self._cold, False
         around = LogContext(request_id, cold, self.tenant_map.sha256, time.time(), self._log_caller)
-        with contextlib.suppress(Exception):  # a log that cannot be written must not fail the request
-            self._write(lines(record, around, self._log_level, self._namespace))
+        write_lines(self._write, record, around, self._log_level, self._namespace)
 
 
 def check_service(request: Request, services: Collection[str]) -> None:

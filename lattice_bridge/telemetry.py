@@ -237,6 +237,20 @@ def lines(log: RequestLog, context: LogContext, log_level: str = "INFO", namespa
     return line + _metric_line(log, context, request_id, namespace, total)
 
 
+def write_lines(
+    write: Callable[[str], object],
+    log: RequestLog,
+    context: LogContext,
+    log_level: str = "INFO",
+    namespace: str = NAMESPACE,
+) -> None:
+    """Writes the lines of a request. A log that cannot be written must not fail the request."""
+    try:  # noqa: SIM105 - a context manager costs more than a test of the level, for each request
+        write(lines(log, context, log_level, namespace))
+    except Exception:  # noqa: S110 - see above
+        pass
+
+
 def reload_lines(
     before: str | None, after: str | None, refusal: BridgeError | None, now: float, namespace: str = NAMESPACE
 ) -> str:

@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from benchmarks import against, goals
 from benchmarks.batch import ARN, STREAM_ARN, TABLE_ARN, record
@@ -82,6 +83,12 @@ def test_worktree_of_a_commit_is_removed(tmp_path: Path) -> None:
         assert (root / "benchmarks/peer.py").is_file()
     listed = subprocess.run(["git", "worktree", "list"], cwd=ROOT, check=True, capture_output=True, text=True)
     assert (root.exists(), str(root) in listed.stdout) == (False, False)
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout")
+def test_commit_that_git_does_not_have_is_named() -> None:
+    done = CliRunner().invoke(against.main, ["no-such-commit", "--only", "warm"])
+    assert (done.exit_code, "git has no no-such-commit. Fix: name a commit" in done.output) == (2, True)
 
 
 @pytest.fixture(scope="module")

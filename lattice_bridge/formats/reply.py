@@ -349,7 +349,7 @@ def _longest(headers: Pairs, body: bytes) -> int:
 
     A format may write a header into two maps, each with punctuation, and a character may become `\\ud83d\\ude00`.
     """
-    return 1024 + sum(32 + 24 * (len(name) + len(value)) for name, value in headers) + LONGEST_ESCAPE * len(body)
+    return 1024 + sum([32 + 24 * (len(name) + len(value)) for name, value in headers]) + LONGEST_ESCAPE * len(body)
 
 
 def _size(reply: Reply) -> int:
