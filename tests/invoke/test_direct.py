@@ -46,6 +46,25 @@ def test_request_has_these_headers_and_no_others(at: Direct) -> None:
     }
 
 
+def test_date_is_that_of_the_call_in_utc(at: Direct, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lambda refuses a signature that is five minutes old."""
+    now = [1.7e9]
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        with FakeLambda() as server:
+            invoker = at(server.url, now=lambda: now[0])
+            for now[0] in (1.7e9, 1.7e9 + 0.9, 1.7e9 + 86_400):
+                invoker(call())
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    dates = [heard.header("x-amz-date") for heard in server.heard]
+    assert dates == ["20231114T221320Z", "20231114T221320Z", "20231115T221320Z"]
+    signed = [str(heard.header("authorization")).partition("/")[2][:8] for heard in server.heard]
+    assert signed == ["20231114", "20231114", "20231115"]
+
+
 def test_trace_header_is_read_for_each_call() -> None:
     """It is what Lambda's loop detection goes by."""
     with FakeLambda() as server:
