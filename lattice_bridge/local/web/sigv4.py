@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
@@ -75,10 +75,14 @@ class Signed:
     path: str
     query: str
     headers: Sequence[tuple[str, str]]
+    _by_name: dict[str, list[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def values(self, name: str) -> list[str]:
+    def values(self, name: str) -> Sequence[str]:
         """Returns all values of a header."""
-        return [value for key, value in self.headers if key == name]
+        if not self._by_name:
+            for key, value in self.headers:
+                self._by_name.setdefault(key, []).append(value)
+        return self._by_name.get(name, ())
 
     def one(self, name: str) -> str:
         """Returns the value of a header that a signed request must contain exactly once."""
@@ -133,7 +137,7 @@ def signer_of(
         return None
     access_key, day, names, signature = _parse_authorization(request, service, region)
     timestamp = _fresh(request.one("x-amz-date"), day, now)
-    signed_lines = _signed_lines(names, request)
+    _check_number(names, request)
     _check_signed(names, request, service)
     key = keys.get(access_key)
     if key is None:
@@ -143,7 +147,7 @@ def signer_of(
         )
     signing_key = _signing_key(key.secret_key, day, region, service)
     scope = f"{day}/{region}/{service}/aws4_request"
-    forms = _canonical_requests(request, signed_lines, payload)
+    forms = _canonical_requests(request, names, payload)
     if not any(hmac.compare_digest(signature, _signature(signing_key, timestamp, scope, form)) for form in forms):
         raise SignatureRefused(
             "InvalidSignatureException: The request signature we calculated does not match the signature you provided.",
@@ -169,25 +173,18 @@ def _parse_authorization(request: Signed, service: str, region: str) -> tuple[st
     return access_key, day, signed_headers.split(";"), signature
 
 
-def _signed_lines(names: Sequence[str], request: Signed) -> list[tuple[str, str]]:
-    """Returns the headers that the signature covers, in the order of SignedHeaders.
-
-    Their number is bounded before anything is computed, since the stack's keys are public.
-    """
+def _check_number(names: Sequence[str], request: Signed) -> None:
+    """Checks how many headers the signature covers, before anything is computed: the stack's keys are public."""
     if len(set(names)) < len(names) or len(names) > MAX_SIGNED:
         raise SignatureRefused(
             f"InvalidSignatureException: SignedHeaders has {len(names)} names, of which {len(set(names))} differ",
             f"sign each header once, and at most {MAX_SIGNED}",
         )
-    sent: dict[str, list[tuple[str, str]]] = {}
-    for pair in request.headers:
-        sent.setdefault(pair[0], []).append(pair)
-    lines = [pair for name in names for pair in sent.get(name, ())]
-    if len(lines) > MAX_SIGNED:
+    lines = sum([len(request.values(name)) for name in names])
+    if lines > MAX_SIGNED:
         raise SignatureRefused(
-            f"InvalidSignatureException: {len(lines)} signed header lines", f"send at most {MAX_SIGNED} of them"
+            f"InvalidSignatureException: {lines} signed header lines", f"send at most {MAX_SIGNED} of them"
         )
-    return lines
 
 
 def _check_signed(names: Sequence[str], request: Signed, service: str) -> None:
@@ -236,17 +233,15 @@ def _parse_timestamp(timestamp: str) -> datetime:
     return datetime(*map(int, parts), tzinfo=UTC)  # type: ignore[misc, arg-type] # six numbers
 
 
-def _canonical_requests(request: Signed, lines: Sequence[tuple[str, str]], payload: str) -> Iterator[str]:
+def _canonical_requests(request: Signed, signed: Sequence[str], payload: str) -> Iterator[str]:
     """Gives each form in which clients write the canonical request.
 
     AWS's rule encodes the path once more and sorts the query. botocore also resolves dots and double slashes. curl
     before 8.3 signs both as sent. Lattice's own form is not documented, so a correct signature of any form is accepted.
     """
-    values: dict[str, list[str]] = {}
-    for name, value in lines:
-        values.setdefault(name, []).append(" ".join(value.split()))
-    names = sorted(values)
-    headers = "\n".join(f"{name}:{','.join(values[name])}" for name in names)
+    names = sorted([name for name in signed if request.values(name)])
+    lines = [f"{name}:{','.join([' '.join(value.split()) for value in request.values(name)])}" for name in names]
+    headers = "\n".join(lines)
     ending = (headers, "", ";".join(names), payload)
     for path in _paths(request.path):
         for query in dict.fromkeys((_sorted(request.query), request.query)):
