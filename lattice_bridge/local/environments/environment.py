@@ -10,12 +10,12 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from lattice_bridge.local.environments.function_log import FunctionLog
+from lattice_bridge.local.environments.function_log import TAIL_BYTES, FunctionLog
 from lattice_bridge.local.environments.invocation_watch import InvocationWatch
 from lattice_bridge.local.environments.peer_process import Address, PeerProcess
 from lattice_bridge.local.environments.processes import MARK, kill_group, kill_marked, kill_session
@@ -50,19 +50,34 @@ class InvocationResult:
         payload: the function's response, or the error as JSON.
         error: the value of `X-Amz-Function-Error`, or None.
         timed_out: the function ran past its timeout.
-        tail: the end of its log.
         milliseconds: that the function ran; 0 if its init phase failed.
         environment: the label of the environment that ran it; empty if it ran elsewhere.
         init_milliseconds: of a cold start; None if the environment was there already.
+        request_id: of the invocation; empty if it ran elsewhere.
+        output: the end of what the function printed, in pieces.
+        failure: a line about a failure, in the words of Lambda's log; empty if there is none.
     """
 
     payload: bytes
     error: str | None = None
     timed_out: bool = False
-    tail: bytes = b""
     milliseconds: float = 0.0
     environment: str = ""
     init_milliseconds: float | None = None
+    request_id: str = ""
+    output: Collection[bytes] = ()
+    failure: str = ""
+
+    @property
+    def tail(self) -> bytes:
+        """The last 4 KB of its log, with Lambda's own lines; empty if it ran elsewhere."""
+        if not self.request_id:
+            return b""
+        request = f"RequestId: {self.request_id}"
+        failure = f"{self.failure}\n" if self.failure else ""
+        end = f"{failure}END {request}\nREPORT {request}\tDuration: {self.milliseconds:.2f} ms\n"
+        lines = [f"START {request} Version: $LATEST\n".encode(), *self.output, end.encode()]
+        return b"".join(lines)[-TAIL_BYTES:]
 
     @property
     def description(self) -> str:
@@ -212,7 +227,6 @@ class Environment:
         self._busy = True
         self.invocations += 1
         self._log.begin()
-        self._log.note(f"START RequestId: {invocation.request_id} Version: $LATEST")
         try:
             result = self._init_failure(invocation) or await self._run(invocation)
         finally:
@@ -238,14 +252,11 @@ class Environment:
             self._watch.respond()
 
     def _reported(self, result: InvocationResult, invocation: Invocation) -> InvocationResult:
-        """Adds Lambda's own lines to the end of the log. That of a failure is also shown, behind the function's."""
+        """Adds what the environment knows. The line of a failure is also shown, behind the function's."""
         if result.error is not None:
-            line = result.failure_line(invocation)
-            self._log.note(line)
-            self._show(line)
-        request = f"RequestId: {invocation.request_id}"
-        self._log.note(f"END {request}\nREPORT {request}\tDuration: {result.milliseconds:.2f} ms")
-        result.tail, result.environment = self._log.tail(), self.label
+            result.failure = result.failure_line(invocation)
+            self._show(result.failure)
+        result.request_id, result.output, result.environment = invocation.request_id, self._log.output, self.label
         result.init_milliseconds, self._init_milliseconds = self._init_milliseconds, None
         return result
 

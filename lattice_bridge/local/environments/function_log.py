@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 TAIL_BYTES: Final = 4 * 1024
@@ -34,6 +34,7 @@ class FunctionLog:
         os.set_blocking(self._read, False)
         self._rest = b""
         self._tail: deque[bytes] = deque()
+        """The end of this invocation's output, TAIL_BYTES or a little more."""
         self._tail_size = 0
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._read, self.drain)
@@ -45,12 +46,7 @@ class FunctionLog:
 
     def begin(self) -> None:
         """Begins an invocation: forgets the last one's tail."""
-        self._tail.clear()
-        self._tail_size = 0
-
-    def note(self, lines: str) -> None:
-        """Adds lines of the platform's own to the tail. They are not shown: they would hide the function's lines."""
-        self._keep(lines.encode() + b"\n")
+        self._tail, self._tail_size = deque(), 0
 
     def finish(self) -> None:
         """Ends an invocation: reads the pipe, and shows the last line although it has no end yet.
@@ -60,9 +56,10 @@ class FunctionLog:
         self.drain()
         self._show_rest()
 
-    def tail(self) -> bytes:
-        """Returns the last 4 KB of this invocation, which `finish` has ended."""
-        return b"".join(self._tail)[-TAIL_BYTES:]
+    @property
+    def output(self) -> Collection[bytes]:
+        """The end of this invocation's output, in pieces: TAIL_BYTES of it, or a little more."""
+        return self._tail
 
     def drain(self) -> None:
         """Reads the pipe without waiting, up to a bound: a flood of output must not stop the other environments."""
