@@ -36,7 +36,8 @@ from lattice_bridge.local.aws.sqs.api import SERVICE, sqs_api
 from lattice_bridge.local.aws.sqs.message import Outgoing
 from lattice_bridge.local.aws.sqs.queue import Queue
 from lattice_bridge.local.aws.sqs.queues import Queues
-from lattice_bridge.local.web.server import AsgiServer, Receive, Respond, Scope
+from lattice_bridge.local.web.incoming import IncomingRequest
+from lattice_bridge.local.web.server import HttpServer
 
 REGION: Final = "us-east-1"
 ACCOUNT: Final = "111122223333"
@@ -56,10 +57,10 @@ def serve(pipe: Connection) -> None:
     CPU time in seconds: all, and without the kernel's, whose part depends on the machine most."""
 
     async def main() -> None:
-        async def app(scope: Scope, receive: Receive, respond: Respond) -> None:
-            await served(scope, receive, respond)
+        async def app(request: IncomingRequest) -> None:
+            await served(request)
 
-        server = await AsgiServer.start(app)
+        server = await HttpServer.start(app)
         url, queues = f"http://127.0.0.1:{server.port}", Queues(REGION, ACCOUNT)
         served = AwsEndpoint({SERVICE: sqs_api(queues, url)}, AccessKeys().known, REGION)
         pipe.send(url)

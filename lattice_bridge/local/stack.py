@@ -59,7 +59,8 @@ from lattice_bridge.local.sources.template_buses import TemplateBuses
 from lattice_bridge.local.sources.template_queues import TemplateQueues
 from lattice_bridge.local.sources.template_streams import TemplateStreams
 from lattice_bridge.local.sources.template_tables import TemplateTables
-from lattice_bridge.local.web.server import HOST, Application, AsgiServer, PortTaken, Receive, Respond, Scope
+from lattice_bridge.local.web.incoming import Application, IncomingRequest
+from lattice_bridge.local.web.server import HOST, HttpServer, PortTaken
 
 if TYPE_CHECKING:  # without the option, nothing of it is imported
     from lattice_bridge.local.inspector.live import Inspection
@@ -145,7 +146,7 @@ async def serve(
         observer: StackObserver = log if inspection is None else inspection.observing(log)
         functions = await _start_functions(started, plan, storage, options, endpoint, log, observer)
         front, names = Front(plan, functions.service, definition.identities, observer, recorder), names_of(plan)
-        server = await AsgiServer.start(front, options.port, names=names)
+        server = await HttpServer.start(front, options.port, names=names)
         started.push_async_callback(server.stop)
         await functions.stores.load(plan)
         (aws := _aws_resources(started, functions, observer)).replace(plan, definition.endpoint_keys)
@@ -373,19 +374,19 @@ class _Endpoint:
     url = ""
     app: Application | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, respond: Respond) -> None:
+    async def __call__(self, request: IncomingRequest) -> None:
         assert self.app is not None
-        await self.app(scope, receive, respond)
+        await self.app(request)
 
 
 async def _start_aws_endpoint(started: AsyncExitStack, port: int | None, log: LogWriter) -> _Endpoint:
     endpoint = _Endpoint()
     try:
-        server = await AsgiServer.start(endpoint, AWS_PORT if port is None else port)
+        server = await HttpServer.start(endpoint, AWS_PORT if port is None else port)
     except PortTaken:
         if port is not None:
             raise
-        server = await AsgiServer.start(endpoint)
+        server = await HttpServer.start(endpoint)
         log.info(f"Port {AWS_PORT} is in use: the AWS endpoint listens on port {server.port} instead.")
     started.push_async_callback(server.stop)
     endpoint.url = f"http://{HOST}:{server.port}"

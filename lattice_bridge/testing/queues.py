@@ -24,7 +24,8 @@ from lattice_bridge.local.aws.sqs.queue import Queue
 from lattice_bridge.local.aws.sqs.queues import Queues
 from lattice_bridge.local.sources.batch_response import failed_ids
 from lattice_bridge.local.sources.delivery import record_of
-from lattice_bridge.local.web.server import HOST, AsgiServer, Receive, Respond, Scope
+from lattice_bridge.local.web.incoming import IncomingRequest
+from lattice_bridge.local.web.server import HOST, HttpServer
 from lattice_bridge.testing.boto_session import boto_session
 from lattice_bridge.testing.builders import ACCOUNT, REGION
 
@@ -49,7 +50,7 @@ class LocalQueues:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._queues = Queues(REGION, ACCOUNT)
-        self._server: AsgiServer | None = None
+        self._server: HttpServer | None = None
         self._client: Any = None
 
     def __enter__(self) -> Self:
@@ -69,9 +70,9 @@ class LocalQueues:
         self._thread.join()
         self._loop.close()
 
-    async def _serve(self) -> AsgiServer:
+    async def _serve(self) -> HttpServer:
         late = _Late()
-        server = await AsgiServer.start(late)
+        server = await HttpServer.start(late)
         keys = {key.access_key: key for key in (DEVELOPER_KEY, EXECUTION_ROLE_KEY)}
         url = f"http://{HOST}:{server.port}"
         late.endpoint = AwsEndpoint({SERVICE: sqs_api(self._queues, url)}, keys, REGION)
@@ -204,5 +205,5 @@ class _Late:
 
     endpoint: AwsEndpoint
 
-    async def __call__(self, scope: Scope, receive: Receive, respond: Respond) -> None:
-        await self.endpoint(scope, receive, respond)
+    async def __call__(self, request: IncomingRequest) -> None:
+        await self.endpoint(request)

@@ -19,7 +19,7 @@ from lattice_bridge.cli.inspect import _period, _serve, recorded
 from lattice_bridge.local.inspector.from_file import FromFile
 from lattice_bridge.local.inspector.server import Inspector
 from lattice_bridge.local.inspector.timeline import Timeline
-from lattice_bridge.local.web.server import AsgiServer, PortTaken
+from lattice_bridge.local.web.server import HttpServer, PortTaken
 from tests.support.builders import MAP, role, v2
 from tests.support.commands import assert_harmless, read, written
 from tests.support.paths import ROOT
@@ -72,7 +72,7 @@ def test_port_is_the_usual_one_or_a_free_one(taken: tuple[int, ...], asked: list
             super().__init__(Timeline(), lambda _entry: None, "bridge.log")
             self.asked = list[int]()
 
-        async def start(self, port: int = 0) -> AsgiServer:
+        async def start(self, port: int = 0) -> HttpServer:
             self.asked.append(port)
             if port in taken:
                 raise PortTaken("in use")

@@ -14,7 +14,8 @@ from botocore.config import Config
 
 from lattice_bridge.local.aws.access_keys import AccessKey, AccessKeys
 from lattice_bridge.local.aws.endpoint import AwsEndpoint, AwsService
-from lattice_bridge.local.web.server import AsgiServer, Receive, Respond, Scope
+from lattice_bridge.local.web.incoming import IncomingRequest
+from lattice_bridge.local.web.server import HttpServer
 
 REGION: Final = "us-east-1"
 BLUE: Final = AccessKey("LOCALBLUE", "blue", user_id="AROABLUE0000000000000:local")
@@ -32,11 +33,11 @@ def endpoint(services: Callable[[str], Mapping[str, AwsService]]) -> Iterator[st
     loop, started = asyncio.new_event_loop(), threading.Event()
     urls: list[str] = []
 
-    async def start() -> AsgiServer:
-        async def app(scope: Scope, receive: Receive, respond: Respond) -> None:
-            await served(scope, receive, respond)
+    async def start() -> HttpServer:
+        async def app(request: IncomingRequest) -> None:
+            await served(request)
 
-        server = await AsgiServer.start(app)
+        server = await HttpServer.start(app)
         urls.append(f"http://127.0.0.1:{server.port}")
         served = AwsEndpoint(services(urls[0]), AccessKeys().known, REGION, IDENTITIES)
         started.set()

@@ -25,9 +25,8 @@ from lattice_bridge.local.front.exchange.token_keys import TokenKeys
 from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.plan.http_api import HttpApi
 from lattice_bridge.local.plan.readers.template import read_plan
-from lattice_bridge.local.web.admission import Address, Refused
-from lattice_bridge.local.web.http_protocol import Body
-from lattice_bridge.local.web.server import ADDRESS
+from lattice_bridge.local.web.admission import Refused
+from tests.support.incoming import Incoming
 
 Reply = Callable[[Mapping[str, Any]], Any]
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -102,25 +101,9 @@ class Stack:
         if not any(name == "host" for name, _ in pairs):
             pairs.append(("host", host))
         authority = next(value for key, value in pairs if key == "host")
-        sent: list[Response] = []
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body}
-
-        async def respond(status: int, headers: Sequence[tuple[bytes, bytes]], body: Body) -> None:
-            assert isinstance(body, bytes)
-            sent.append(Response(status, [(key.decode(), value.decode()) for key, value in headers], body))
-
-        scope = {
-            "method": method,
-            "http_version": "1.1",
-            "headers": [(key.encode(), value.encode()) for key, value in pairs],
-            "client": ("127.0.0.1", 50000),
-            ADDRESS: Address(target, authority, authority.partition(":")[0]),
-        }
-        asyncio.run(self.front(scope, receive, respond))
-        (response,) = sent
-        return response
+        incoming = Incoming(method, target, pairs, body, host=authority)
+        asyncio.run(self.front(incoming))
+        return Response(*incoming.text_response)
 
     def invoking(self, request_id: str, function: str, trace_id: str) -> None:
         """Ignores a begun invocation."""

@@ -20,7 +20,7 @@ from lattice_bridge.local.inspector.entry import Entry
 from lattice_bridge.local.inspector.server import Inspector
 from lattice_bridge.local.inspector.timeline import Timeline
 from lattice_bridge.local.web.admission import Refused
-from lattice_bridge.local.web.server import AsgiServer
+from lattice_bridge.local.web.server import HttpServer
 from tests.support import inspector_data as data
 from tests.support.builders import role, v2
 from tests.support.paths import ROOT
@@ -126,7 +126,7 @@ class Sample:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._server: AsgiServer = self._run(self.inspector.start, port)
+        self._server: HttpServer = self._run(self.inspector.start, port)
         self.port = self._server.port
         self.origin = f"http://127.0.0.1:{self.port}"
         self.url = f"{self.origin}/#token={TOKEN}"

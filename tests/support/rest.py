@@ -21,9 +21,7 @@ from lattice_bridge.local.front.exchange.token_keys import TokenKeys
 from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.plan.readers.template import read_plan
-from lattice_bridge.local.web.admission import Address
-from lattice_bridge.local.web.http_protocol import NAMES, Body
-from lattice_bridge.local.web.server import ADDRESS
+from tests.support.incoming import Incoming
 
 NOW: Final = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 
@@ -150,24 +148,6 @@ class Gateway(RequestObserver):
     ) -> Answered:
         """Sends a request. Names of headers are as they are sent."""
         sent = [("Host", host), *(headers.items() if isinstance(headers, Mapping) else headers)]
-        answered: list[Answered] = []
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body}
-
-        async def respond(status: int, headers: Sequence[tuple[bytes, bytes]], body: Body) -> None:
-            assert isinstance(body, bytes)
-            found = [(name.decode(), value.decode()) for name, value in headers]
-            answered.append(Answered(status, found, body, self.requests[-1]))
-
-        name = host.partition(":")[0]
-        scope = {
-            "method": method,
-            "http_version": "1.1",
-            "headers": [(name.lower().encode(), value.encode()) for name, value in sent],
-            NAMES: [name.encode() for name, _ in sent],
-            "client": ("127.0.0.1", 5),
-            ADDRESS: Address(target, host, name),
-        }
-        asyncio.run(self.front(scope, receive, respond))
-        return answered[0]
+        incoming = Incoming(method, target, sent, body, host=host)
+        asyncio.run(self.front(incoming))
+        return Answered(*incoming.text_response, self.requests[-1])

@@ -14,14 +14,13 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from hashlib import sha256
 from typing import Final
 
 from lattice_bridge.local.aws.access_keys import DEVELOPER_KEY, EXECUTION_ROLE_KEY, AccessKey
 from lattice_bridge.local.aws.lambda_service import new_request_id
 from lattice_bridge.local.aws.protocol import AwsError, AwsRequest, AwsResponse, error_response
-from lattice_bridge.local.web.server import ADDRESS, Receive, Respond, Scope, drain
+from lattice_bridge.local.web.incoming import ClientGone, IncomingRequest
 from lattice_bridge.local.web.sigv4 import SignatureRefused, Signed, signer_of
 
 _CREDENTIAL: Final = re.compile(r"Credential=([^/,\s]{1,128})/[0-9]{8}/[^/,\s]{1,64}/([a-z0-9-]{1,64})/aws4_request")
@@ -51,7 +50,7 @@ class AwsService:
 
 
 class AwsEndpoint:
-    """Serves AWS services, as an application of `AsgiServer`.
+    """Serves AWS services, as an application of `HttpServer`.
 
     Args:
         services: by the name with which their clients sign, as in `lambda`.
@@ -76,23 +75,23 @@ class AwsEndpoint:
         self._identities = {} if identities is None else identities
         self._now = now
 
-    async def __call__(self, scope: Scope, receive: Receive, respond: Respond) -> None:
-        request, access_key = _head(scope)
+    async def __call__(self, incoming: IncomingRequest) -> None:
+        request, access_key = _head(incoming)
         body_read = False
         try:
             service = self._service(request, access_key)
-            body, digest = await _body(receive, service.body_limit)
+            body, digest = await _body(incoming, service.body_limit)
             body_read = True
             key = self._signer(request, digest, service)
-            request.body, request.key, request.gone = body, key, partial(_gone, receive)
+            request.body, request.key, request.gone = body, key, incoming.gone
             response = await service.answer(request)
         except AwsError as error:
             response = error_response(request, error)
-        except _Disconnected:
+        except ClientGone:
             return  # no client reads a response
         if not body_read:
-            await drain(receive, scope)
-        await respond(response.status, _headers(response, request.id, close=not body_read), response.body)
+            await incoming.discard()
+        await incoming.respond(response.status, _headers(response, request.id, close=not body_read), response.body)
 
     def _service(self, request: AwsRequest, access_key: str) -> AwsService:
         """Finds the service. A request that names none, which is refused later, is for any."""
@@ -136,35 +135,22 @@ class AwsEndpoint:
 # ---- HTTP -----------------------------------------------------------------------------------------------------------
 
 
-class _Disconnected(Exception):
-    """The client closed the connection before its request was complete."""
-
-
-async def _gone(receive: Receive) -> None:
-    """Returns when the client has closed the connection. The whole body is read before."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _head(scope: Scope) -> tuple[AwsRequest, str]:
+def _head(incoming: IncomingRequest) -> tuple[AwsRequest, str]:
     """Reads the request without its body, and the access key that its signature names."""
-    path, _, query = scope[ADDRESS].target.partition("?")
-    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+    path, _, query = incoming.address.target.partition("?")
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in incoming.headers]
     signature = next((value for name, value in headers if name == "authorization"), "") or query.replace("%2F", "/")
     match = _CREDENTIAL.search(signature)
     access_key, service = match.groups() if match else ("", "")
-    return AwsRequest(new_request_id(), scope["method"], path, query, headers, service), access_key
+    return AwsRequest(new_request_id(), incoming.method, path, query, headers, service), access_key
 
 
-async def _body(receive: Receive, limit: int) -> tuple[bytes, str]:
+async def _body(incoming: IncomingRequest, limit: int) -> tuple[bytes, str]:
     """Reads the body and its sha256 as hex. Keeps little more than the limit."""
     chunks: list[bytes] = []
     size, digest, more = 0, sha256(), True
     while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _Disconnected
-        chunk, more = message.get("body", b""), message.get("more_body", False)
+        chunk, more = await incoming.read()
         size += len(chunk)
         digest.update(chunk)
         if size <= limit + len(chunk):  # read on: the client then gets the response, and not a broken connection

@@ -24,7 +24,7 @@ from lattice_bridge.local.environments.runtimes import INVALID_ENTRYPOINT, Canno
 from lattice_bridge.local.environments.storage import Storage, remove
 from lattice_bridge.local.plan.model import Function
 from lattice_bridge.local.web.printable import printable
-from lattice_bridge.local.web.server import HOST, AsgiServer
+from lattice_bridge.local.web.server import HOST, HttpServer
 
 INIT_TIMEOUT: Final = 10.0
 """Seconds until a process asks for its first invocation: Lambda's own limit of the init phase."""
@@ -162,7 +162,7 @@ class Environment:
         self._peer: asyncio.Future[PeerProcess] = asyncio.get_running_loop().create_future()
         self._warned = False
         self._log = FunctionLog(self._show)
-        self._server: AsgiServer | None = None
+        self._server: HttpServer | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._exited: asyncio.Task[int] | None = None
         self._busy = False
@@ -198,7 +198,7 @@ class Environment:
             self._init_milliseconds = (time.monotonic() - began) * 1000
 
     async def _start(self) -> None:
-        self._server = await AsgiServer.start(self._runtime.app, max_head=MAX_HEAD)
+        self._server = await HttpServer.start(self._runtime.app, max_head=MAX_HEAD)
         self._folder = self._shared.storage.new(self._number)
         try:
             command = await self._shared.storage.command(self.function, self._folder)

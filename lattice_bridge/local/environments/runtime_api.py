@@ -16,13 +16,13 @@ from __future__ import annotations
 import asyncio
 import json
 import weakref
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from lattice_bridge.local.environments.peer_process import Address
-from lattice_bridge.local.web.http_protocol import CONNECTION
-from lattice_bridge.local.web.server import Receive, Respond, Scope
+from lattice_bridge.local.web.incoming import IncomingRequest, WholeApplication
 
 RESPONSE_LIMIT: Final = 6_291_556
 """Bytes of a response, from Lambda's own error message: 100 more than 6 MiB."""
@@ -114,42 +114,50 @@ class RuntimeApi:
         self._admits = admits
         self._progressed = progressed
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._dispatched: asyncio.Queue[Answer] = asyncio.Queue()
+        self._waiting: deque[IncomingRequest] = deque()
+        """Requests for an invocation, which have no response yet."""
+        self._dispatched: deque[Answer] = deque()
+        """Responses that no request has got yet."""
         self._current: Invocation | None = None
         self._response: asyncio.Future[FunctionResponse] | None = None
         self.init_error: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._admitted: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._checks: set[asyncio.Task[None]] = set()
 
-    async def app(self, scope: Scope, receive: Receive, respond: Respond) -> None:
-        """The API as an application of `AsgiServer`."""
-        if not await self._is_admitted(scope):
-            answer = Answer(403, _FOREIGN)
+    @property
+    def app(self) -> WholeApplication:
+        """The API as an application of `HttpServer`."""
+        return WholeApplication(self._serve, RESPONSE_LIMIT)
+
+    def _serve(self, request: IncomingRequest, body: bytes | None) -> None:
+        """Answers a request of an admitted connection. Its other end stays the same, so it is checked once."""
+        if request.connection in self._admitted:
+            self._answer(request, body)
         else:
-            try:
-                answer = await self._answer(scope["method"], scope["path"], receive)
-            except _Disconnected:
-                return  # the process died in the middle of its response: the environment reports how it died
-        await respond(answer.status, answer.headers, answer.body)
+            check = asyncio.ensure_future(self._check(request, body))
+            self._checks.add(check)
+            check.add_done_callback(self._checks.discard)
 
-    async def _is_admitted(self, scope: Scope) -> bool:
-        """Whether the connection belongs to the process. Its other end stays the same, so it is checked once."""
-        connection = scope[CONNECTION]
-        if connection not in self._admitted:
-            if not await self._admits(scope["client"], scope["server"]):
-                return False
-            self._admitted.add(connection)
-        return True
+    async def _check(self, request: IncomingRequest, body: bytes | None) -> None:
+        """Admits or refuses a connection with its first request."""
+        if request.client and request.server and await self._admits(request.client, request.server):
+            self._admitted.add(request.connection)
+            self._answer(request, body)
+        else:
+            request.send(403, (), _FOREIGN)
 
-    async def _answer(self, method: str, path: str, receive: Receive) -> Answer:
-        if (method, path) == _NEXT:
-            return await self._next()
-        if (method, path) == _INIT_ERROR:
-            return await self._take_init_error(receive)
+    def _answer(self, request: IncomingRequest, body: bytes | None) -> None:
+        method, path = request.method, request.address.target.partition("?")[0]
         start, _, operation = path.rpartition("/")
         before, _, request_id = start.rpartition("/")
-        if (method, before) == ("POST", _INVOCATION) and operation in ("response", "error"):
-            return await self._take(request_id, receive, failed=operation == "error")
-        return Answer(404, b'{"errorType":"NotFound"}')
+        if (method, path) == _NEXT:
+            self._next(request)
+        elif (method, path) == _INIT_ERROR:
+            self._take_init_error(request, body)
+        elif (method, before) == ("POST", _INVOCATION) and operation in ("response", "error"):
+            self._take(request_id, request, body, failed=operation == "error")
+        else:
+            request.send(404, (), b'{"errorType":"NotFound"}')
 
     def dispatch(self, invocation: Invocation, deadline_ms: int) -> asyncio.Future[FunctionResponse]:
         """Hands an invocation to the process. The caller awaits the response before it dispatches the next one.
@@ -161,67 +169,52 @@ class RuntimeApi:
         self._current = invocation
         self._response = asyncio.get_running_loop().create_future()
         self.ready = asyncio.get_running_loop().create_future()
-        self._dispatched.put_nowait(Answer(200, invocation.payload, invocation.headers(deadline_ms)))
+        self._dispatched.append(Answer(200, invocation.payload, invocation.headers(deadline_ms)))
+        self._hand_out()
         return self._response
 
     def close(self) -> None:
         """Ends the request of a process that waits for an invocation."""
-        self._dispatched.put_nowait(Answer(410))
+        for check in self._checks:
+            check.cancel()
+        self._dispatched.append(Answer(410))
+        self._hand_out()
 
-    async def _next(self) -> Answer:
+    def _next(self, request: IncomingRequest) -> None:
+        self._waiting = deque([each for each in self._waiting if not each.is_gone])
+        self._waiting.append(request)
         if not self.ready.done():
             self.ready.set_result(None)
             if self._response is not None:
                 self._progressed(self._response)
-        return await self._dispatched.get()
+        self._hand_out()
 
-    async def _take(self, request_id: str, receive: Receive, *, failed: bool) -> Answer:
-        try:
-            response, status = FunctionResponse(await _body(receive), failed=failed), 202
-        except _TooLarge:
-            response, status = FunctionResponse(too_large(), failed=True), 413
+    def _hand_out(self) -> None:
+        """Answers a waiting request. One whose client has gone gets nothing: its invocation would be lost."""
+        while self._waiting and self._dispatched:
+            request = self._waiting.popleft()
+            if not request.is_gone:
+                answer = self._dispatched.popleft()
+                request.send(answer.status, answer.headers, answer.body)
+
+    def _take(self, request_id: str, request: IncomingRequest, body: bytes | None, *, failed: bool) -> None:
         current = self._current
         if current is None or self._response is None or request_id != current.request_id:
-            return Answer(400, b'{"errorType":"InvalidRequestID"}')
+            request.send(400, (), b'{"errorType":"InvalidRequestID"}')
+            return
         self._current = None
+        response = FunctionResponse(too_large(), failed=True) if body is None else FunctionResponse(body, failed)
         if not self._response.done():
             self._response.set_result(response)
             self._progressed(self._response)
-        return Answer(status, _ACCEPTED)
+        request.send(413 if body is None else 202, (), _ACCEPTED)
 
-    async def _take_init_error(self, receive: Receive) -> Answer:
-        try:
-            body = await _body(receive)
-        except (_TooLarge, _Disconnected):
-            body = error_json("Runtime.Unknown", "the error of the init phase was too large, or incomplete")
+    def _take_init_error(self, request: IncomingRequest, body: bytes | None) -> None:
+        if body is None:
+            body = error_json("Runtime.Unknown", "the error of the init phase was too large")
         if not self.init_error.done():
             self.init_error.set_result(body)
-        return Answer(202, _ACCEPTED)
-
-
-class _TooLarge(Exception):
-    pass
-
-
-class _Disconnected(Exception):
-    pass
-
-
-async def _body(receive: Receive) -> bytes:
-    """Reads the whole body. A body over the limit is discarded up to its end, so that the process can continue."""
-    chunks: list[bytes] = []
-    size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _Disconnected
-        chunk, more = message.get("body", b""), message.get("more_body", False)
-        size += len(chunk)
-        if size <= RESPONSE_LIMIT:
-            chunks.append(chunk)
-    if size > RESPONSE_LIMIT:
-        raise _TooLarge
-    return b"".join(chunks)
+        request.send(202, (), _ACCEPTED)
 
 
 def too_large() -> bytes:

@@ -37,8 +37,7 @@ from lattice_bridge.local.plan.load_balancer import LoadBalancer
 from lattice_bridge.local.plan.model import Plan, Service, WayIn, way_in_for
 from lattice_bridge.local.plan.rest_api import RestApi
 from lattice_bridge.local.web.admission import Address, Refused, quoted
-from lattice_bridge.local.web.http_protocol import NAMES
-from lattice_bridge.local.web.server import ADDRESS, Receive, Respond, Scope, drain
+from lattice_bridge.local.web.incoming import BodyTooLarge, ClientGone, IncomingRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ _FAILED: Final = Answer(HttpResponse(500))
 
 
 class Front:
-    """Serves every way in of a plan, as an application of `AsgiServer`.
+    """Serves every way in of a plan, as an application of `HttpServer`.
 
     Attributes:
         plan, identities: may be replaced while requests are served.
@@ -117,39 +116,45 @@ class Front:
         self._plan = plan
         self._authorizers = AuthorizerCache()
 
-    async def __call__(self, scope: Scope, receive: Receive, respond: Respond) -> None:
+    async def __call__(self, incoming: IncomingRequest) -> None:
         began = time.perf_counter()
-        request_id, method, path = new_request_id(), scope["method"], scope[ADDRESS].target.partition("?")[0]
+        request_id, method, path = new_request_id(), incoming.method, incoming.address.target.partition("?")[0]
         body_read, way_in, kind, answer, refusal, request = False, None, None, _FAILED, None, None
         try:
-            way_in = self._way_in(scope[ADDRESS])
+            way_in = self._way_in(incoming.address)
             kind = _KINDS[type(way_in)]
-            headers = _headers_of(scope, kind.body_limit)
-            body = await _body(receive, kind.body_limit)
+            headers = _headers_of(incoming, kind.body_limit)
+            body = await _body(incoming, kind.body_limit)
             body_read = True
-            request = _request(scope, headers, body)
-            self._received(request_id, way_in, request, scope)
+            request = _request(incoming, headers, body)
+            self._received(request_id, way_in, request, incoming)
             answer = await kind.serve(request, way_in, self._exchange(request_id))
         except Refused as error:
             refusal = kind.refused(error) if kind else error
             answer = Answer(HttpResponse(refusal.status, refusal.headers, refusal.body))
         finally:
             if request is None:
-                unread = _request(scope, _decoded_headers(scope), b"")
-                self._received(request_id, way_in, unread, scope, body_read=False)
+                unread = _request(incoming, _decoded_headers(incoming), b"")
+                self._received(request_id, way_in, unread, incoming, body_read=False)
             response, milliseconds = answer.response, (time.perf_counter() - began) * 1000
             facts = (request_id, method, path, response.status, milliseconds, refusal, answer.fixed, answer.tenant)
             self._observer.answered(AnsweredRequest(*facts, response))
         if not body_read:
-            await drain(receive, scope)
+            await incoming.discard()
         body = b"" if method == "HEAD" else response.body  # the length of a GET's body is not known
-        await respond(response.status, _response_headers(response, request_id, close=not body_read), body)
+        await incoming.respond(response.status, _response_headers(response, request_id, close=not body_read), body)
 
     def _received(
-        self, request_id: str, way_in: WayIn | None, request: HttpRequest, scope: Scope, *, body_read: bool = True
+        self,
+        request_id: str,
+        way_in: WayIn | None,
+        request: HttpRequest,
+        incoming: IncomingRequest,
+        *,
+        body_read: bool = True,
     ) -> None:
-        client = scope.get("client") or (request.client_address, 0)
-        version = scope["http_version"]
+        client = incoming.client or (request.client_address, 0)
+        version = incoming.http_version
         self._observer.received(ReceivedRequest(request_id, way_in, request, version, client, time.time(), body_read))
 
     def _exchange(self, request_id: str) -> Exchange:
@@ -186,15 +191,15 @@ class Front:
 # ---- HTTP -----------------------------------------------------------------------------------------------------------
 
 
-def _headers_of(scope: Scope, body_limit: int) -> Pairs:
+def _headers_of(incoming: IncomingRequest, body_limit: int) -> Pairs:
     """Reads the headers of a request that can be served.
 
     Raises:
         Refused: it cannot, whatever its body is.
     """
-    if scope["http_version"] not in ("1.0", "1.1"):
-        raise Refused(400, f"Bad Request: HTTP/{scope['http_version']}; this front speaks HTTP/1.1 only")
-    headers = _decoded_headers(scope)
+    if incoming.http_version not in ("1.0", "1.1"):
+        raise Refused(400, f"Bad Request: HTTP/{incoming.http_version}; this front speaks HTTP/1.1 only")
+    headers = _decoded_headers(incoming)
     if _asks_for_websocket(headers):
         raise Refused(400, "Bad Request: no WebSocket; a Lambda target takes one request and gives one response")
     for name, value in headers:
@@ -207,15 +212,15 @@ def _headers_of(scope: Scope, body_limit: int) -> Pairs:
     return headers
 
 
-def _decoded_headers(scope: Scope) -> Pairs:
-    return [(name.decode("latin-1"), _text(value)) for name, value in scope["headers"]]
+def _decoded_headers(incoming: IncomingRequest) -> Pairs:
+    return [(name.decode("latin-1"), _text(value)) for name, value in incoming.headers]
 
 
-def _request(scope: Scope, headers: Pairs, body: bytes) -> HttpRequest:
-    client = scope.get("client") or ("127.0.0.1", 0)
-    names = [name.decode("latin-1") for name in scope.get(NAMES, ())]
+def _request(incoming: IncomingRequest, headers: Pairs, body: bytes) -> HttpRequest:
+    client = incoming.client or ("127.0.0.1", 0)
+    names = [name.decode("latin-1") for name, _ in incoming.sent_headers]
     spelled = {name.lower(): name for name in reversed(names)}
-    return HttpRequest(scope["method"], scope[ADDRESS].target, headers, body, client[0], spelled)
+    return HttpRequest(incoming.method, incoming.address.target, headers, body, client[0], spelled)
 
 
 def _asks_for_websocket(headers: Pairs) -> bool:
@@ -236,22 +241,16 @@ def _text(value: bytes) -> str:
         return value.decode("latin-1")
 
 
-async def _body(receive: Receive, limit: int) -> bytes:
+async def _body(incoming: IncomingRequest, limit: int) -> bytes:
     """Reads the whole body. A Lambda target takes no stream: a body over the limit is refused."""
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Refused(400, "Bad Request: the connection closed before the body was complete")
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > limit:
-            raise Refused(
-                413, f"Content Too Large: over {limit} bytes were streamed; a Lambda target takes no more here"
-            )
-        if not message.get("more_body"):
-            return b"".join(chunks)
+    try:
+        return await incoming.body(limit)
+    except ClientGone:
+        raise Refused(400, "Bad Request: the connection closed before the body was complete") from None
+    except BodyTooLarge:
+        raise Refused(
+            413, f"Content Too Large: over {limit} bytes were streamed; a Lambda target takes no more here"
+        ) from None
 
 
 def _response_headers(response: HttpResponse, request_id: str, *, close: bool) -> list[tuple[bytes, bytes]]:

@@ -28,7 +28,8 @@ from urllib.parse import parse_qs, unquote
 from lattice_bridge.config.regular_file import MIB, read_regular_file
 from lattice_bridge.local.inspector.timeline import Timeline
 from lattice_bridge.local.web.admission import Refused, quoted
-from lattice_bridge.local.web.server import ADDRESS, AsgiServer, Receive, Respond, Scope, drain
+from lattice_bridge.local.web.incoming import BodyTooLarge, ClientGone, IncomingRequest
+from lattice_bridge.local.web.server import HttpServer
 from lattice_bridge.version import __version__
 
 if TYPE_CHECKING:  # the start of the stack does not wait for it
@@ -119,7 +120,7 @@ class Live(Protocol):
 
 
 class Inspector:
-    """The inspector of a stack or of a file, as an application of `AsgiServer`.
+    """The inspector of a stack or of a file, as an application of `HttpServer`.
 
     Args:
         timeline: that the page shows.
@@ -154,13 +155,13 @@ class Inspector:
         self._port = 0
         self.token = secrets.token_urlsafe(32)
 
-    async def start(self, port: int = 0) -> AsgiServer:
+    async def start(self, port: int = 0) -> HttpServer:
         """Listens on a port, or on a free one if it is 0.
 
         Raises:
             PortTaken: the port is in use, or may not be used.
         """
-        server = await AsgiServer.start(self, port, max_head=MAX_HEAD, headers=HEADERS)
+        server = await HttpServer.start(self, port, max_head=MAX_HEAD, headers=HEADERS)
         self._port = server.port
         return server
 
@@ -171,28 +172,28 @@ class Inspector:
         machine (RFC 6761 §6.3)."""
         return f"http://{self._name}:{self._port}/#token={self.token}"
 
-    async def __call__(self, scope: Scope, receive: Receive, respond: Respond) -> None:
-        request = _Request(scope, receive)
+    async def __call__(self, incoming: IncomingRequest) -> None:
+        request = _Request(incoming)
         try:
             if not request.path.startswith("/api/"):
                 media_type, content = self._file(request)
-                await respond(200, [(b"content-type", media_type.encode())], content)
+                await incoming.respond(200, [(b"content-type", media_type.encode())], content)
                 return
             self._check(request)
             answer = await self._answer(request)
         except Refused as refusal:
             if not request.is_read:
-                await drain(receive, scope)
+                await incoming.discard()
             more = refusal.more if isinstance(refusal, _Refused) else ()
             closing = () if request.is_read else ((b"connection", b"close"),)
-            await respond(refusal.status, [*_JSON, *more, *closing], _json({"error": str(refusal)}))
+            await incoming.respond(refusal.status, [*_JSON, *more, *closing], _json({"error": str(refusal)}))
             return
         if isinstance(answer, Mapping):
-            await respond(200, _JSON, _json(answer))
+            await incoming.respond(200, _JSON, _json(answer))
             return
         self._streams += 1  # nothing was awaited since `_stream` has checked the limit
         try:
-            await respond(200, _STREAM, answer)
+            await incoming.respond(200, _STREAM, answer)
         finally:
             self._streams -= 1
 
@@ -377,17 +378,16 @@ class _Request:
         is_read: whether the body was read to its end.
     """
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
-        self._scope = scope
-        self._receive = receive
-        self._method: str = scope["method"]
-        self.path, _, self._query = scope[ADDRESS].target.partition("?")
-        self.authority: str = scope[ADDRESS].authority
-        self.is_read = not any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
+    def __init__(self, incoming: IncomingRequest) -> None:
+        self._incoming = incoming
+        self._method = incoming.method
+        self.path, _, self._query = incoming.address.target.partition("?")
+        self.authority = incoming.address.authority
+        self.is_read = not any(name in (b"content-length", b"transfer-encoding") for name, _ in incoming.headers)
 
     def headers(self, name: str) -> list[str]:
         """The values of a header."""
-        return [value.decode("latin-1") for key, value in self._scope["headers"] if key == name.encode()]
+        return [value.decode("latin-1") for key, value in self._incoming.headers if key == name.encode()]
 
     def check_method(self, *allowed: str) -> None:
         """Raises Refused, 405, if the method is not one of these."""
@@ -420,18 +420,14 @@ class _Request:
         too_large = Refused(413, f"body: over {limit} bytes. Fix: send less")
         if any(len(value) > 15 or int(value) > limit for value in self.headers("content-length") if value.isdecimal()):
             raise too_large
-        chunks, size = list[bytes](), 0
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise Refused(400, "body: the connection closed before it was complete")
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if size > limit:
-                raise too_large
-            if not message.get("more_body"):
-                self.is_read = True
-                return b"".join(chunks)
+        try:
+            body = await self._incoming.body(limit)
+        except BodyTooLarge:
+            raise too_large from None
+        except ClientGone:
+            raise Refused(400, "body: the connection closed before it was complete") from None
+        self.is_read = True
+        return body
 
     async def json(self, limit: int) -> Mapping[str, Any]:
         """Reads the body as a JSON object.

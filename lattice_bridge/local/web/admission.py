@@ -19,7 +19,7 @@ from lattice_bridge.local.web.printable import printable
 
 Headers = Sequence[tuple[str, str]]
 
-ADMITTING: Final = frozenset({"host", "origin", "sec-fetch-site"})
+_ADMITTING: Final = frozenset({b"host", b"origin", b"sec-fetch-site"})
 """The headers that an admission depends on."""
 
 _AUTHORITY: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{0,5})?")
@@ -73,13 +73,49 @@ class Address:
     host: str
 
 
+def admit(method: str, target: str, headers: Sequence[tuple[bytes, bytes]], own_names: Collection[str]) -> Address:
+    """Admits a request, and reads its address.
+
+    Args:
+        method: as sent.
+        target: as sent.
+        headers: all; names in lower case.
+        own_names: further host names that are admitted, in lower case.
+
+    Raises:
+        Refused: 400, the target or the Host header is malformed; 403, it is not for this machine, or a page of another
+            site sent it.
+    """
+    deciding = [pair for pair in headers if pair[0] in _ADMITTING]
+    if len(deciding) == 1 and method != "CONNECT" and target.startswith("/") and "#" not in target:
+        (name, value), *_ = deciding  # as a tool sends it: the checks below pass if Host is a name of this machine
+        if name == b"host" and (host := _loopback_host(value)):
+            return Address(target, value.decode("latin-1"), host)
+    decoded = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in deciding]
+    address = address_of(method, target, decoded)
+    check_admitted(address, decoded, own_names)
+    return address
+
+
+def _loopback_host(authority: bytes) -> str | None:
+    """The host of a Host header, if it is this machine and short; None for any other."""
+    return _known_loopback_host(authority) if len(authority) <= _LONGEST_ADDRESS else None
+
+
+@lru_cache(256)
+def _known_loopback_host(authority: bytes) -> str | None:
+    """All requests of a client name the same host, so it is checked once."""
+    host = _host_of(authority.decode("latin-1"))
+    return host if host and _is_own(host, ()) else None
+
+
 def address_of(method: str, target: str, headers: Headers) -> Address:
     """Reads the address of a request. Its target may have any form of RFC 9112.
 
     Args:
         method: as sent.
         target: as sent.
-        headers: those in ADMITTING, or all; names in lower case.
+        headers: those that an admission depends on, or all; names in lower case.
 
     Raises:
         Refused: 400, the target or the Host header is malformed.
@@ -115,7 +151,7 @@ def check_admitted(address: Address, headers: Headers, own_names: Collection[str
 
     Args:
         address: of the request.
-        headers: those of the request in ADMITTING, or all; names in lower case.
+        headers: those of the request that an admission depends on, or all; names in lower case.
         own_names: further host names that are admitted, in lower case.
 
     Raises:
@@ -166,16 +202,6 @@ def quoted(value: str) -> str:
 
 
 def _host_of(authority: str) -> str | None:
-    return _host_of_short(authority) if len(authority) <= _LONGEST_ADDRESS else _parse_host(authority)
-
-
-@lru_cache(256)
-def _host_of_short(authority: str) -> str | None:
-    """All requests of a client name the same host, so it is parsed once."""
-    return _parse_host(authority)
-
-
-def _parse_host(authority: str) -> str | None:
     match = _AUTHORITY.fullmatch(authority)
     return match["host"].lower().removesuffix(".") if match else None
 

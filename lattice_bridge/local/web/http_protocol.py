@@ -8,6 +8,9 @@ Rules:
 * An offered upgrade is ignored, as RFC 9110 §7.8 allows: the request is served, and the next one follows it.
 * A client that begins with HTTP/2 gets one response in it, that names the fix.
 
+A request is admitted, and handed to the application: see `incoming`. The requests of a connection are answered one
+after the other.
+
 A response is sent whole, with one system call. uvicorn sends its head and its body one after the other, and each costs
 more than all of the stack's own work on a small response. Or its body is a stream: the next part is made only after the
 client has read enough of those before, so no part waits in memory. A client that reads nothing for STALL_SECONDS is
@@ -18,44 +21,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from functools import partial
 from typing import Final
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import (
-    HEADER_RE,
-    HEADER_VALUE_RE,
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import HEADER_RE, STATUS_LINE, HttpToolsProtocol
 
 from lattice_bridge.local.web import http2
-from lattice_bridge.local.web.admission import Refused, refusal_line
-
-TARGET: Final = "lattice_bridge.target"
-"""Key of the ASGI scope with the request target as sent. uvicorn's own parsing loses a `?` at its end."""
-
-NAMES: Final = "lattice_bridge.names"
-"""Key of the ASGI scope with the names of the headers as sent. ASGI's own are in lower case."""
-
-CONNECTION: Final = "lattice_bridge.connection"
-"""Key of the ASGI scope with an object that is the same for all requests of a connection, and for no others."""
-
-RESPOND: Final = "lattice_bridge.respond"
-"""Key of the ASGI scope with the function that sends the whole response; see `StrictProtocol.respond`."""
-
-LINGER_SECONDS: Final = 1.0
-"""Seconds in which a refused request is read and discarded. If the connection were closed at once, a client that is
-still sending would get a reset, and not the reason."""
+from lattice_bridge.local.web.admission import Refused, admit, refusal_line
+from lattice_bridge.local.web.incoming import (
+    LINGER_SECONDS,
+    Application,
+    Body,
+    ClientGone,
+    Headers,
+    IncomingRequest,
+    Served,
+    WholeApplication,
+)
 
 STALL_SECONDS: Final = 30.0
 """Seconds in which the reader of a stream has to read something, if more is waiting for it."""
-
-Body = bytes | AsyncGenerator[bytes, None]
-"""The body of a response: the whole, or its parts as they come. The generator is closed when the client has gone."""
 
 CHUNK_ALLOWANCE: Final = 16
 BODY_ALLOWANCE: Final = 2
@@ -63,7 +52,15 @@ BODY_ALLOWANCE: Final = 2
 _HEADER_FRAMING: Final = 2
 """Bytes of a header beside its name and value, at least: without them, empty headers would count too little."""
 _WITHOUT_BODY: Final = (204, 304)
+_CONTROLS: Final = bytes([*range(9), *range(10, 32), 127])
+"""Bytes that no value may contain: all control characters but the tab. RFC 9110 §5.5."""
+_MOST_NAMES: Final = 1024
+_LONGEST_NAME: Final = 128
+_known_names: Final[set[bytes]] = set()
+"""Valid names of headers that were sent: _MOST_NAMES of _LONGEST_NAME bytes at most, and those of one response."""
 
+_PLAIN: Final = (b"content-type", b"text/plain; charset=utf-8")
+_FAULT: Final = b"Internal Server Error"
 _logger: Final = logging.getLogger(__name__)
 
 
@@ -76,11 +73,16 @@ class StrictProtocol(HttpToolsProtocol):
         """Bytes of a head, and of what is between and behind a body's chunks: uvicorn's option for its own parser."""
         self._always = self.config.encoded_headers
         """Headers of every response."""
+        self._served: Served = self.app  # where uvicorn has an application of ASGI
+        whole = self._served.app
+        self._whole = whole if isinstance(whole, WholeApplication) else None
+        self._unanswered: deque[IncomingRequest] = deque()
+        """In the order in which they came. It is the first one's turn, and the last one may not be whole yet."""
 
     _begun = False
+    cycle: IncomingRequest  # type: ignore[assignment] # the request that came last: uvicorn reads some of it
     _in_body = False
     _repeats_head = False
-    _head_size = 0
     _framing = 0
     """Bytes received that are not a body: of an incomplete head, or between a body's chunks and behind them.
 
@@ -143,111 +145,188 @@ class StrictProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         if self._repeats_head:
             return
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
         self._in_body = False
-        self._head_size = 0
-        self._names: list[bytes] = []
-        self.scope[NAMES] = self._names  # type: ignore[typeddict-unknown-key] # ASGI allows further keys
 
     def on_url(self, url: bytes) -> None:
         if self._repeats_head:
             return
-        super().on_url(url)
-        self._head_size += len(url)
-        if self._head_size > self._limit:
+        self.url += url
+        if len(self.url) > self._limit:
             raise Refused(414, f"URI Too Long: the request target is over {self._limit} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_body:
-            return
-        self._head_size += len(name) + len(value) + _HEADER_FRAMING
-        if self._head_size > self._limit:
-            raise self._head_too_large()
-        self._names.append(name)
-        name, value = name.lower(), value.strip(b" \t")  # spaces around a value are not part of it: RFC 9110 §5.5
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
+        if not self._in_body:
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._repeats_head:
             return
+        sent = self.headers
+        size = len(self.url) + len(b"".join([name + value for name, value in sent])) + _HEADER_FRAMING * len(sent)
+        if size > self._limit:
+            raise self._head_too_large()
         self._in_body = True
-        self._framing -= self._head_size
-        self.scope[TARGET] = self.url  # type: ignore[typeddict-unknown-key] # ASGI allows further keys
-        self.scope[CONNECTION] = self  # type: ignore[typeddict-unknown-key] # see above
-        self.url = b"/"  # uvicorn cannot parse every form of a target; only the server reads TARGET
-        super().on_headers_complete()
-        self.scope[RESPOND] = partial(self.respond, self.cycle)  # type: ignore[typeddict-unknown-key] # see above
+        self._framing -= size
+        # Spaces around a value are not part of it: RFC 9110 §5.5.
+        self.headers = [(name.lower(), value.strip(b" \t")) for name, value in sent]
+        version = self.parser.get_http_version()
+        request = self.cycle = IncomingRequest(
+            self,
+            self.parser.get_method().decode("ascii"),
+            self.url.decode("latin-1"),
+            version,
+            self.headers,
+            sent,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            expects_continue=b"100-continue" in [value.lower() for name, value in self.headers if name == b"expect"],
+        )
+        self._unanswered.append(request)
+        if len(self._unanswered) == 1:
+            self._begin_turn(request)
+        else:
+            self.flow.pause_reading()
+
+    def _begin_turn(self, request: IncomingRequest) -> None:
+        """Hands over a request, if the application takes it now."""
+        if self._whole is None:
+            task = self.loop.create_task(self._answer(request, self._served.app))  # type: ignore[arg-type] # see `_whole`
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+        elif request.is_whole:  # thousands may have come together: each would be a call in a call
+            self.loop.call_soon(self._hand_over, request, self._whole)
+        else:
+            request.ask_for_body()
 
     def on_chunk_header(self) -> None:
         self._framing -= CHUNK_ALLOWANCE
 
     def on_body(self, body: bytes) -> None:
         self._framing -= (1 + BODY_ALLOWANCE) * len(body)
-        super().on_body(body)
+        request = self.cycle
+        if request.response_complete:
+            return
+        request.add(body)
+        if self._whole is None:
+            if request.waiting > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+        elif request.size > self._whole.max_body:  # it is read to its end: the client then gets the response
+            request.taken()
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
             return  # only the head is complete
-        super().on_message_complete()
         self._framing = 0
+        request = self.cycle
+        request.is_whole = True
+        request.wake()
+        if self._whole is not None and len(self._unanswered) == 1:
+            self._hand_over(request, self._whole)
 
-    async def respond(
-        self, cycle: RequestResponseCycle, status: int, headers: Sequence[tuple[bytes, bytes]], body: Body
-    ) -> None:
-        """Sends the response of a request. It has no effect if the client has gone.
+    # ---- the application --------------------------------------------------------------------------------------------
 
-        Args:
-            cycle: the request.
-            status: of the response. With 204 and 304, and in response to HEAD, no body is sent.
-            headers: names in lower case, without the body's length.
-            body: the whole body, or its parts.
+    def _hand_over(self, request: IncomingRequest, app: WholeApplication) -> None:
+        if request.is_gone:
+            return
+        try:
+            self._admit(request)
+            app.handler(request, None if request.size > app.max_body else request.taken())
+        except Refused as refusal:
+            request.send(refusal.status, closing_headers(refusal), refusal.body)
+        except Exception as error:
+            self._fail(request, error)
 
-        Raises:
-            RuntimeError: a header cannot be sent, or the request has a response already.
-        """
+    async def _answer(self, request: IncomingRequest, app: Application) -> None:
+        try:
+            try:
+                self._admit(request)
+            except Refused as refusal:
+                await request.discard()
+                await request.respond(refusal.status, closing_headers(refusal), refusal.body)
+                return
+            await app(request)
+            if not (request.response_started or request.disconnected):
+                raise RuntimeError("no response")
+        except ClientGone:
+            return  # no client reads a response
+        except BaseException as error:
+            self._fail(request, error)
+            if not isinstance(error, Exception):
+                raise
+
+    def _admit(self, request: IncomingRequest) -> None:
+        """Admits a request, or reports why not. No other code gets a request before."""
+        try:
+            address = request.address = admit(request.method, request.target, request.headers, self._served.names)
+        except Refused as refusal:
+            self._report(f"{request.method} {request.target}", refusal)
+            raise
+        if address.target != request.target:  # its authority replaces Host: RFC 9112 §3.2.2
+            host = address.authority.encode("latin-1")
+            request.headers = [(name, host if name == b"host" else value) for name, value in request.headers]
+
+    def _report(self, request: str, refusal: Refused) -> None:
+        port = self.server[1] if self.server else None
+        _logger.warning("port %s: %s", port, refusal_line(request, refusal))
+
+    def _fail(self, request: IncomingRequest, fault: BaseException) -> None:
+        """Responds in place of an application that has failed, and ends the connection."""
+        _logger.error("a request was not answered", exc_info=fault)
+        if request.response_started:
+            self.transport.close()
+        else:
+            request.send(500, [_PLAIN, (b"connection", b"close")], _FAULT)
+
+    # ---- the response -----------------------------------------------------------------------------------------------
+
+    async def respond(self, request: IncomingRequest, status: int, headers: Headers, body: Body) -> None:
+        """Sends the response of a request; see `IncomingRequest.respond`."""
         if not isinstance(body, bytes):
             async with aclosing(body):
-                await self._stream(cycle, status, headers, body)
+                await self._stream(request, status, headers, body)
             return
-        if self.flow.write_paused and not cycle.disconnected:
+        if self.flow.write_paused and not request.disconnected:
             await self.flow.drain()
-        if cycle.disconnected:
+        self.send(request, status, headers, body)
+
+    def send(self, request: IncomingRequest, status: int, headers: Headers, body: bytes) -> None:
+        """Sends a whole response at once; see `IncomingRequest.send`."""
+        if request.disconnected:
             return
-        if cycle.response_started:
+        if request.response_started:
             raise RuntimeError("The request has a response already.")
-        is_head = cycle.scope["method"] == "HEAD"
+        is_head = request.method == "HEAD"
         if self._always:
             headers = [*headers, *self._always]
-        cycle.keep_alive = cycle.keep_alive and (b"connection", b"close") not in headers
-        head = _head(status, headers, len(body) if body or not is_head else None, keep_alive=cycle.keep_alive)
-        cycle.response_started = cycle.response_complete = True
+        request.keep_alive = request.keep_alive and (b"connection", b"close") not in headers
+        head = _head(status, headers, len(body) if body or not is_head else None, keep_alive=request.keep_alive)
+        request.response_started = True
         self.transport.write(head if is_head or status in _WITHOUT_BODY else head + body)
-        cycle.message_event.set()
-        if not cycle.keep_alive:
+        self._end_response(request)
+
+    def _end_response(self, request: IncomingRequest) -> None:
+        request.response_complete = True
+        request.wake()
+        if not request.keep_alive:
             self.transport.close()
         self.on_response_complete()
 
     async def _stream(
-        self,
-        cycle: RequestResponseCycle,
-        status: int,
-        headers: Sequence[tuple[bytes, bytes]],
-        parts: AsyncGenerator[bytes, None],
+        self, request: IncomingRequest, status: int, headers: Headers, parts: AsyncGenerator[bytes, None]
     ) -> None:
         """Sends a stream, until it or the connection ends, or the server stops."""
-        if cycle.disconnected:
+        if request.disconnected:
             return
-        if cycle.response_started:
+        if request.response_started:
             raise RuntimeError("The request has a response already.")
-        chunked = cycle.scope["http_version"] == "1.1"  # the end of the connection ends a body of HTTP/1.0
+        chunked = request.http_version == "1.1"  # the end of the connection ends a body of HTTP/1.0
         framing = [(b"transfer-encoding", b"chunked")] if chunked else []
         head = _head(status, [*headers, *self._always, *framing], None, keep_alive=False)
-        cycle.keep_alive, cycle.response_started = False, True
+        request.keep_alive, request.response_started = False, True
         try:
             self.transport.write(head)
-            if cycle.scope["method"] == "HEAD":
+            if request.method == "HEAD":
                 return
             self._parts = asyncio.ensure_future(self._send_parts(parts, b"%x\r\n%b\r\n" if chunked else b""))
             await asyncio.wait([self._parts])
@@ -258,10 +337,7 @@ class StrictProtocol(HttpToolsProtocol):
         finally:
             if self._parts is not None:
                 self._parts.cancel()
-            cycle.response_complete = True
-            cycle.message_event.set()
-            self.transport.close()
-            self.on_response_complete()
+            self._end_response(request)
 
     async def _send_parts(self, parts: AsyncGenerator[bytes, None], framing: bytes) -> None:
         async for part in parts:
@@ -276,6 +352,8 @@ class StrictProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        for request in self._unanswered:
+            request.disconnect()
         if self._parts is not None:
             self._parts.cancel()
 
@@ -290,10 +368,14 @@ class StrictProtocol(HttpToolsProtocol):
         A timer for each response, which the next request cancels, costs as much as parsing a request. So a connection
         has one timer, which starts again if it ends too early.
         """
-        if self.pipeline or self.transport.is_closing():
-            super().on_response_complete()
+        if self._unanswered:
+            self._unanswered.popleft()
+        if self.transport.is_closing():
             return
         self.flow.resume_reading()
+        if self._unanswered:
+            self._begin_turn(self._unanswered[0])
+            return
         self._idle_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self._wait(self.timeout_keep_alive)
@@ -314,18 +396,13 @@ class StrictProtocol(HttpToolsProtocol):
     def _refuse(self, refusal: Refused) -> None:
         """Answers a request that cannot be parsed further, or must not be, and ends the connection."""
         self._ended = True
-        request = "unread request"
-        if self._in_body:
-            request = f"{self.scope['method']} {self.scope[TARGET].decode('latin-1')}"  # type: ignore[typeddict-item]
-        port = self.server[1] if self.server else None
-        _logger.warning("port %s: %s", port, refusal_line(request, refusal))
+        self._report(f"{self.cycle.method} {self.cycle.target}" if self._in_body else "unread request", refusal)
         unanswered = self.cycle is not None and not self.cycle.response_complete
         if unanswered and not self._in_body:
             self.cycle.keep_alive = False  # an earlier request's response comes first, and is the last
             return
         if unanswered:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+            self.cycle.disconnect()
         if not self._in_body or (unanswered and not self.cycle.response_started):
             headers = [*closing_headers(refusal), *self._always]
             head = _head(refusal.status, headers, len(refusal.body), keep_alive=False)
@@ -334,8 +411,7 @@ class StrictProtocol(HttpToolsProtocol):
 
     def _refuse_http2(self) -> None:
         self._ended = True
-        port = self.server[1] if self.server else None
-        _logger.warning("port %s: %s", port, refusal_line("unread request", Refused(http2.STATUS, http2.MESSAGE)))
+        self._report("unread request", Refused(http2.STATUS, http2.MESSAGE))
         self.transport.write(http2.refusal())
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
@@ -353,7 +429,7 @@ class StrictProtocol(HttpToolsProtocol):
         return Refused(400, f"Bad Request: chunk extensions or trailers of over {self._limit} bytes")
 
 
-def _head(status: int, headers: Sequence[tuple[bytes, bytes]], length: int | None, *, keep_alive: bool) -> bytes:
+def _head(status: int, headers: Headers, length: int | None, *, keep_alive: bool) -> bytes:
     """Writes the head of a response.
 
     Args:
@@ -365,17 +441,24 @@ def _head(status: int, headers: Sequence[tuple[bytes, bytes]], length: int | Non
     Raises:
         RuntimeError: a header's name or value would end it, and the rest of it would be another header.
     """
-    names = b"".join([name for name, _ in headers])
-    values = b"".join([value for _, value in headers])
-    if HEADER_RE.search(names) or HEADER_VALUE_RE.search(values):
+    lines = b"".join([b"%s: %s\r\n" % pair for pair in headers])
+    line_ends = len(lines) - len(lines.translate(None, _CONTROLS))
+    if line_ends != 2 * len(headers) or not _is_known({name for name, _ in headers}):
         raise RuntimeError("A header of a response contains a byte that HTTP does not allow.")
-    lines = [STATUS_LINE[status], *[b"%s: %s\r\n" % pair for pair in headers]]
+    end = b"\r\n" if keep_alive or (b"connection", b"close") in headers else b"connection: close\r\n\r\n"
     if length is not None and status not in _WITHOUT_BODY:
-        lines.append(b"content-length: %d\r\n" % length)
-    if not keep_alive and (b"connection", b"close") not in headers:
-        lines.append(b"connection: close\r\n")
-    lines.append(b"\r\n")
-    return b"".join(lines)
+        end = b"content-length: %d\r\n%s" % (length, end)
+    return b"%s%s%s" % (STATUS_LINE[status], lines, end)
+
+
+def _is_known(names: set[bytes]) -> bool:
+    """Whether all names of headers are valid. Responses have few different ones: each is checked once."""
+    if new := names - _known_names:
+        if any(HEADER_RE.search(name) for name in new):
+            return False
+        if len(_known_names) < _MOST_NAMES:
+            _known_names.update(name for name in new if len(name) <= _LONGEST_NAME)
+    return True
 
 
 def closing_headers(refusal: Refused) -> list[tuple[bytes, bytes]]:

@@ -7,49 +7,25 @@ no web page in a browser on this machine (see `admission`).
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import socket
-from collections.abc import Awaitable, Callable, Collection, MutableMapping, Sequence
-from typing import Any, Final
-from urllib.parse import unquote
+from collections.abc import Collection, Sequence
+from typing import Final
 
 import uvicorn
 
-from lattice_bridge.local.web.admission import ADMITTING, Address, Refused, address_of, check_admitted, refusal_line
-from lattice_bridge.local.web.http_protocol import (
-    LINGER_SECONDS,
-    RESPOND,
-    TARGET,
-    Body,
-    StrictProtocol,
-    closing_headers,
-)
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Respond = Callable[[int, Sequence[tuple[bytes, bytes]], Body], Awaitable[None]]
-"""Sends a response: the status, the headers without the body's length, the body or its parts."""
-Application = Callable[[Scope, Receive, Respond], Awaitable[None]]
-"""Answers a request as an ASGI application does, but with a whole response, or a generator of its body's parts."""
+from lattice_bridge.local.web.http_protocol import StrictProtocol
+from lattice_bridge.local.web.incoming import Application, Served, WholeApplication
 
 HOST: Final = "127.0.0.1"
 MAX_HEAD: Final = 256 * 1024
 """Bytes of a target and all headers together. Lattice's own limit is not documented."""
-ADDRESS: Final = "lattice_bridge.address"
-"""Key of the ASGI scope with the request's `Address`."""
-
-_ADMITTING: Final = frozenset(name.encode() for name in ADMITTING)
-_logger: Final = logging.getLogger(__name__)
 
 
 class PortTaken(Exception):
     """The port is in use, or may not be used."""
 
 
-class AsgiServer:
+class HttpServer:
     """One listening socket. The front and the AWS endpoint have one each, every execution environment has its own."""
 
     def __init__(self, server: uvicorn.Server, listener: socket.socket) -> None:
@@ -60,17 +36,17 @@ class AsgiServer:
     @classmethod
     async def start(
         cls,
-        app: Application,
+        app: Application | WholeApplication,
         port: int = 0,
         *,
         names: Collection[str] = (),
         max_head: int = MAX_HEAD,
         headers: Sequence[tuple[str, str]] = (),
-    ) -> AsgiServer:
+    ) -> HttpServer:
         """Listens on `port`, or on a free one if it is 0.
 
         Args:
-            app: gets the admitted requests, each with its ADDRESS in the scope.
+            app: gets the admitted requests.
             port: to listen on.
             names: further host names that are admitted, in lower case. A change of it has an effect at once.
             max_head: bytes of a target and all headers together.
@@ -80,7 +56,7 @@ class AsgiServer:
             PortTaken: the port is in use, or may not be used.
         """
         listener = _bind(port)
-        config = _config(_admitted(app, names), max_head, headers)
+        config = configuration(Served(app, names), max_head, headers)
         config.load()
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
@@ -97,12 +73,12 @@ class AsgiServer:
             raise
 
 
-def _config(
-    app: Callable[[Scope, Receive, Send], Awaitable[None]], max_head: int, headers: Sequence[tuple[str, str]]
-) -> uvicorn.Config:
+def configuration(served: Served, max_head: int = MAX_HEAD, headers: Sequence[tuple[str, str]] = ()) -> uvicorn.Config:
+    """Configures uvicorn; see `HttpServer.start`."""
     return uvicorn.Config(
-        app,
+        served,  # type: ignore[arg-type] # StrictProtocol calls it, and not uvicorn
         http=StrictProtocol,
+        interface="asgi3",
         h11_max_incomplete_event_size=max_head,  # StrictProtocol's limit too
         ws="none",
         lifespan="off",
@@ -128,46 +104,3 @@ def _bind(port: int) -> socket.socket:
         listener.close()
         raise PortTaken(f"port {port}: {error}") from error
     return listener
-
-
-def _admitted(app: Application, names: Collection[str]) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """Makes an ASGI application of one: refuses requests before it runs or reads anything."""
-
-    async def admitted(scope: Scope, receive: Receive, _send: Send) -> None:
-        respond: Respond = scope.pop(RESPOND)  # it refers to the scope, and only the collector frees a circle
-        target = scope[TARGET].decode("latin-1")
-        headers = [
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"] if name in _ADMITTING
-        ]
-        try:
-            address = address_of(scope["method"], target, headers)
-            check_admitted(address, headers, names)
-        except Refused as refusal:
-            _logger.warning("port %s: %s", scope["server"][1], refusal_line(f"{scope['method']} {target}", refusal))
-            await drain(receive, scope)
-            await respond(refusal.status, closing_headers(refusal), refusal.body)
-        else:
-            _set_address(scope, target, address)
-            await app(scope, receive, respond)
-
-    return admitted
-
-
-def _set_address(scope: Scope, sent: str, address: Address) -> None:
-    """Sets the target and Host that were read. An absolute target's authority replaces Host."""
-    scope[ADDRESS] = address
-    scope["path"] = unquote(address.target.partition("?")[0])
-    if address.target != sent:
-        host = address.authority.encode("latin-1")
-        scope["headers"] = [(name, host if name == b"host" else value) for name, value in scope["headers"]]
-
-
-async def drain(receive: Receive, scope: Scope) -> None:
-    """Reads and discards the rest of a refused request, for LINGER_SECONDS at most."""
-    if any(name == b"expect" for name, _ in scope["headers"]):
-        return  # the client sends nothing before it is asked to
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LINGER_SECONDS):
-            message = await receive()
-            while message["type"] == "http.request" and message.get("more_body"):
-                message = await receive()

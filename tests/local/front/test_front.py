@@ -18,8 +18,7 @@ from lattice_bridge.local.front.exchange.http_message import Signer
 from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.front.lattice.service import _advice
 from lattice_bridge.local.plan.readers.template import read_plan
-from lattice_bridge.local.web.admission import Address
-from lattice_bridge.local.web.server import ADDRESS
+from tests.support.incoming import Incoming
 
 TEMPLATE = """
 Resources:
@@ -94,18 +93,11 @@ def sent(
     observer = observer or Observer()
     (folder / "template.yaml").write_text(TEMPLATE.replace("AUTH", auth), encoding="utf-8")
     plan = read_plan(read_template(folder / "template.yaml", {}, "us-east-1"))
-    service, statuses = Lambda(outcome), list[int]()
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b""}
-
-    async def respond(status: int, _headers: Any, _body: Any) -> None:
-        statuses.append(status)
-
+    service = Lambda(outcome)
     front = Front(plan, service, {}, observer)  # type: ignore[arg-type] # a fake of the one method it uses
-    scope = {"method": "GET", "http_version": version, "headers": [], ADDRESS: Address(target, "shop", "shop")}
-    asyncio.run(front(scope, receive, respond))
-    return observer, service, statuses[0]
+    request = Incoming("GET", target, host="shop", http_version=version)
+    asyncio.run(front(request))
+    return observer, service, request.response[0]
 
 
 @pytest.mark.parametrize("target", ["/orders?token=secret", "/other"])

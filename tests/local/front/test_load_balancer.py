@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,9 @@ import pytest
 from lattice_bridge.local.aws.invoke_checks import MISSING, LambdaError
 from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front.front import Front
-from lattice_bridge.local.web.admission import Address
-from lattice_bridge.local.web.server import ADDRESS
 from tests.local.front.test_front import Lambda, Observer
 from tests.local.plan.test_load_balancer import BALANCER, RULE, planned
+from tests.support.incoming import Incoming
 
 OK = InvocationResult(b'{"statusCode": 200}')
 MULTI = BALANCER.replace(
@@ -32,20 +30,14 @@ class Sent:
         self, folder: Path, target: str, outcome: Any = OK, *, resources: str = BALANCER, **parts: Any
     ) -> None:
         self.observer, self.service = Observer(), Lambda(outcome)
-        self.response: tuple[int, Sequence[tuple[bytes, bytes]], bytes] = (0, [], b"")
         host, body = parts.get("host", "localhost:8080"), parts.get("body", b"")
-        headers = [(b"host", host.encode()), *parts.get("headers", [])]
-        scope = {"method": parts.get("method", "GET"), "http_version": "1.1", "headers": headers}
-        scope |= {ADDRESS: Address(target, host, host.partition(":")[0]), "client": ("127.0.0.1", 1)}
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body}
-
-        async def respond(*response: Any) -> None:
-            self.response = response
-
+        headers = [("host", host), *[(name.decode(), value.decode()) for name, value in parts.get("headers", [])]]
+        request = Incoming(parts.get("method", "GET"), target, headers, body, host=host)
         front = Front(planned(folder, resources), self.service, {}, self.observer)  # type: ignore[arg-type] # a fake
-        asyncio.run(front(scope, receive, respond))
+        asyncio.run(front(request))
+        status, found, content = request.response
+        assert isinstance(content, bytes)
+        self.response = status, found, content
 
     @property
     def event(self) -> dict[str, Any]:
@@ -221,14 +213,9 @@ def test_function_that_is_slower_than_the_idle_timeout_is_a_504(tmp_path: Path) 
     plan = planned(tmp_path, BALANCER.replace("Name: Shop", attribute))
     front = Front(plan, sent.service, {}, sent.observer)  # type: ignore[arg-type] # a fake
 
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b""}
-
-    async def respond(*response: Any) -> None:
-        sent.response = response
-
-    scope = {"method": "GET", "http_version": "1.1", "headers": [(b"host", b"a")], ADDRESS: Address("/", "a", "a")}
-    asyncio.run(front(scope, receive, respond))
+    request = Incoming("GET", "/", {"host": "a"}, host="a")
+    asyncio.run(front(request))
+    sent.response = request.response  # type: ignore[assignment] # no stream
     assert (sent.status, b"<h1>504 Gateway Time-out</h1>" in sent.body) == (504, True)
     assert "Fix: make it faster, or raise the attribute idle_timeout.timeout_seconds" in sent.cause
 

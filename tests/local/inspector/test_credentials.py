@@ -35,8 +35,7 @@ from lattice_bridge.local.inspector.entry import (
 )
 from lattice_bridge.local.inspector.server import Inspector
 from lattice_bridge.local.inspector.timeline import Timeline
-from lattice_bridge.local.web.admission import Address
-from lattice_bridge.local.web.server import ADDRESS
+from tests.support.incoming import Incoming
 
 SECRET = "K9vQ7hunterX2Zx81wN4"
 PASSWORD = json.dumps({"password": SECRET})
@@ -306,18 +305,14 @@ async def everything_sent(text: str) -> str:
     timeline = Timeline()
     decision = {"documents": [{"caller": text, "detail": text}], "error": text}
     inspector = Inspector(timeline, lambda _entry: decision, "template.yaml", cast("Any", Live()))
-    authorization = [(b"authorization", f"Bearer {inspector.token}".encode())]
+    authorization = {"authorization": f"Bearer {inspector.token}"}
     found: list[bytes] = []
 
-    async def respond(_status: int, _headers: object, body: Any) -> None:
-        found.append(body if isinstance(body, bytes) else await anext(body))
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request"}
-
     async def ask(target: str) -> None:
-        address = Address(target, "localhost", "localhost")
-        await inspector({"method": "GET", ADDRESS: address, "headers": authorization}, receive, respond)
+        request = Incoming("GET", target, authorization)
+        await inspector(request)
+        _, _, body = request.response
+        found.append(body if isinstance(body, bytes) else await anext(body))
 
     for entry in entries_of(text):
         number = timeline.add(entry)

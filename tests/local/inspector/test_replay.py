@@ -28,7 +28,8 @@ from lattice_bridge.local.inspector.live import Maps, Parts
 from lattice_bridge.local.inspector.replay import Replayer, editable, edited
 from lattice_bridge.local.inspector.timeline import Timeline
 from lattice_bridge.local.web.admission import Refused
-from lattice_bridge.local.web.server import ADDRESS, AsgiServer, Receive, Respond, Scope
+from lattice_bridge.local.web.incoming import IncomingRequest
+from lattice_bridge.local.web.server import HttpServer
 from lattice_bridge.local.web.sigv4 import Signed, lattice_signer, signer_of
 from lattice_bridge.testing import sqs_record
 from tests.support.queue_maps import SHOP
@@ -61,12 +62,12 @@ class Front:
     forgotten: list[object] = field(default_factory=list)
     requests: list[HttpRequest] = field(default_factory=list)
 
-    async def app(self, scope: Scope, receive: Receive, respond: Respond) -> None:
-        body = (await receive())["body"]
-        headers = [(name.decode(), value.decode()) for name, value in scope["headers"]]
-        self.requests.append(HttpRequest(scope["method"], scope[ADDRESS].target, headers, body))
-        self.began(scope["client"])
-        await respond(200, [], b"ok")
+    async def app(self, request: IncomingRequest) -> None:
+        headers = [(name.decode(), value.decode()) for name, value in request.headers]
+        body = await request.body(2**20)
+        self.requests.append(HttpRequest(request.method, request.address.target, headers, body))
+        self.began(request.client)
+        await request.respond(200, [], b"ok")
 
     def began(self, key: object) -> None:
         expected = self.expected[key]
@@ -140,7 +141,7 @@ class World:
         """Sends an entry again, and returns the new number."""
 
         async def run() -> int:
-            server = await AsgiServer.start(self.front.app)
+            server = await HttpServer.start(self.front.app)
             self.timeline.add(entry)
             try:
                 return await Replayer(self.timeline, cast("Capture", self.front), self.parts(server.port), seconds)(

@@ -18,8 +18,8 @@ from lattice_bridge.local.front.exchange.http_message import HttpRequest
 from lattice_bridge.local.inspector.entry import Content, Entry, HttpIn
 from lattice_bridge.local.inspector.server import HEADERS, MAX_SMALL_BODY, MAX_STREAMS, Inspector
 from lattice_bridge.local.inspector.timeline import Timeline
-from lattice_bridge.local.web.admission import Address, Refused
-from lattice_bridge.local.web.server import ADDRESS
+from lattice_bridge.local.web.admission import Refused
+from tests.support.incoming import Incoming
 
 Found = TypeVar("Found")
 HOSTILE = "/<script>alert(1)</script>\x1b[2J\u202e"
@@ -498,24 +498,23 @@ def test_stream_counts_before_its_first_message() -> None:
     async def run() -> list[int]:
         inspector = Inspector(Timeline(), lambda _entry: None, "template.yaml")
         statuses, never = list[int](), asyncio.Event()
-        address = Address("/api/stream", "localhost", "localhost")
-        headers = [(b"authorization", f"Bearer {inspector.token}".encode())]
-        scope = {"type": "http", "method": "GET", ADDRESS: address, "headers": headers}
+        headers = {"authorization": f"Bearer {inspector.token}"}
 
-        async def respond(status: int, _headers: object, _body: object) -> None:
-            statuses.append(status)
-            await never.wait()
+        class Slow(Incoming):
+            async def respond(self, status: int, _headers: object, _body: object) -> None:
+                statuses.append(status)
+                await never.wait()
 
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request"}
+        def asking() -> asyncio.Task[None]:
+            return asyncio.create_task(inspector(Slow("GET", "/api/stream", headers)))
 
-        asked = [asyncio.create_task(inspector(scope, receive, respond)) for _ in range(MAX_STREAMS + 1)]
+        asked = [asking() for _ in range(MAX_STREAMS + 1)]
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         for task in asked:
             task.cancel()
         await asyncio.gather(*asked, return_exceptions=True)
-        asked = [asyncio.create_task(inspector(scope, receive, respond))]
+        asked = [asking()]
         await asyncio.sleep(0)
         asked[0].cancel()
         return statuses

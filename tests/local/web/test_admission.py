@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Sequence
 
-from lattice_bridge.local.web.admission import Address, Refused, address_of, check_admitted, refusal_line
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from lattice_bridge.local.web.admission import Address, Refused, address_of, admit, check_admitted, refusal_line
 
 NAMES = frozenset({"orders.example.com", "orders"})
 
@@ -160,3 +164,53 @@ def test_connect_is_refused(target: str) -> None:
 def test_query_of_a_refused_request_is_not_in_the_log() -> None:
     """Trap D11: it may contain a token."""
     assert refusal_line("GET /a?token=secret", Refused(403, "no")) == "GET /a: 403: no"
+
+
+HOSTS = st.sampled_from(
+    [
+        "localhost",
+        "LOCALHOST.:80",
+        "a.localhost",
+        "127.0.0.1:1",
+        "[::1]",
+        "orders",
+        "evil.example",
+        "localhost@x",
+        "",
+        "é",
+    ]
+) | st.text(st.characters(max_codepoint=255), max_size=80)
+TARGETS = st.sampled_from(["/", "/a?b", "/a#b", "*", "http://orders/x", "http://localhost", "localhost:1", ""])
+NAMED = st.sampled_from(["host", "origin", "sec-fetch-site", "x-a"])
+
+
+@example("GET", "/", [("host", "localhost")])
+@example("GET", "/a#b", [("host", "localhost")])
+@example("GET", "*", [("host", "localhost")])
+@example("CONNECT", "/", [("host", "localhost")])
+@example("GET", "/", [("origin", "localhost")])
+@example("GET", "/", [("host", "localhost"), ("host", "localhost")])
+@example("GET", "/", [("host", "localhost"), ("origin", "http://evil.example")])
+@given(
+    st.sampled_from(["GET", "OPTIONS", "CONNECT", "get"]),
+    TARGETS | st.text(st.characters(max_codepoint=255), max_size=20).map(lambda rest: f"/{rest}"),
+    st.lists(st.tuples(NAMED, HOSTS | st.just("cross-site") | st.just("http://evil.example")), max_size=3),
+)
+def test_usual_requests_are_admitted_by_the_rules_of_all(
+    method: str, target: str, headers: Sequence[tuple[str, str]]
+) -> None:
+    """Trap G1: a request as a tool sends it is admitted without all checks, so they must admit it, too."""
+
+    def outcome(work: object) -> object:
+        try:
+            return work()  # type: ignore[operator] # a function
+        except Refused as refusal:
+            return refusal.status, str(refusal)
+
+    def by_the_rules() -> Address:
+        address = address_of(method, target, headers)
+        check_admitted(address, headers, NAMES)
+        return address
+
+    sent = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+    assert outcome(lambda: admit(method, target, sent, NAMES)) == outcome(by_the_rules)

@@ -8,43 +8,27 @@ import json
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from shutil import which
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from uvicorn import Config
 from uvicorn.server import ServerState
 
-from lattice_bridge.local.web.http_protocol import StrictProtocol
-from lattice_bridge.local.web.server import (
-    ADDRESS,
-    MAX_HEAD,
-    Application,
-    AsgiServer,
-    PortTaken,
-    Receive,
-    Respond,
-    Scope,
-    _admitted,
-)
+from lattice_bridge.local.web.http_protocol import StrictProtocol, _known_names
+from lattice_bridge.local.web.incoming import Application, Headers, IncomingRequest, Served
+from lattice_bridge.local.web.server import MAX_HEAD, HttpServer, PortTaken, configuration
 
 GOOD = b"GET /after HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
 
 
-async def echo(scope: Scope, receive: Receive, respond: Respond) -> None:
+async def echo(request: IncomingRequest) -> None:
     """Answers with what reached it."""
-    body, more = b"", True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
-        body, more = body + message["body"], message.get("more_body", False)
-    headers = [(name.decode(), value.decode()) for name, value in scope["headers"]]
-    seen = {"target": scope[ADDRESS].target, "path": scope["path"], "headers": headers, "body": body.decode()}
-    answer = json.dumps(seen).encode()
-    await respond(200, [], answer)
+    body = await request.body(10**9)
+    headers = [(name.decode(), value.decode()) for name, value in request.headers]
+    seen = {"target": request.address.target, "headers": headers, "body": body.decode()}
+    await request.respond(200, [], json.dumps(seen).encode())
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +37,7 @@ def port() -> Iterator[int]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    server = asyncio.run_coroutine_threadsafe(AsgiServer.start(echo, names={"own.example"}), loop).result()
+    server = asyncio.run_coroutine_threadsafe(HttpServer.start(echo, names={"own.example"}), loop).result()
     yield server.port
     asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
     loop.call_soon_threadsafe(loop.stop)
@@ -101,15 +85,7 @@ class Connection:
         self.functions: list[Any] = []
         self.is_paused = False
         self._real = asyncio.get_running_loop()
-        config = Config(
-            _admitted(app, ()),
-            http=StrictProtocol,
-            h11_max_incomplete_event_size=MAX_HEAD,
-            ws="none",
-            log_config=None,
-            server_header=False,
-            timeout_keep_alive=60,
-        )
+        config = configuration(Served(app))
         config.load()
         self.protocol = StrictProtocol(config, ServerState(), {}, self)  # type: ignore[arg-type] # the loop's part
         self.protocol.connection_made(self)  # type: ignore[arg-type] # the transport's part
@@ -158,9 +134,9 @@ class Connection:
         return SimpleNamespace(cancel=lambda: None)
 
 
-def answering(status: int, headers: Sequence[tuple[bytes, bytes]] = (), body: bytes = b"ok") -> Application:
-    async def app(_scope: Scope, _receive: Receive, respond: Respond) -> None:
-        await respond(status, headers, body)
+def answering(status: int, headers: Headers = (), body: bytes = b"ok") -> Application:
+    async def app(request: IncomingRequest) -> None:
+        await request.respond(status, headers, body)
 
     return app
 
@@ -200,7 +176,13 @@ def test_last_response_says_once_that_the_connection_ends(
     assert (response.count(b"connection: close\r\n"), end) == (1, None)
 
 
-@pytest.mark.parametrize("pair", [(b"a", b"b\r\nset-cookie: c"), (b"a: b\r\nset-cookie", b"c"), (b"a", b"\0")])
+@pytest.mark.parametrize(
+    "pair",
+    [
+        *((b"a", b"b\r\nset-cookie: c"), (b"a", b"b\nset-cookie: c"), (b"a", b"b\r"), (b"a", b"\0"), (b"a", b"\x7f")),
+        *((b"a: b\r\nset-cookie", b"c"), (b"a: b", b"c"), (b"a ", b"c")),
+    ],
+)
 def test_header_that_would_end_itself_is_not_sent(pair: tuple[bytes, bytes]) -> None:
     """A function's reply chooses headers: one of them must not become two, or the beginning of another response."""
     sent = b"".join(filter(None, written(answering(200, [pair]))))
@@ -208,13 +190,27 @@ def test_header_that_would_end_itself_is_not_sent(pair: tuple[bytes, bytes]) -> 
     assert b"set-cookie" not in sent
 
 
+def test_names_of_headers_that_were_checked_are_bounded() -> None:
+    """Trap D9: a function chooses the names of its reply's headers, and they are remembered."""
+
+    async def run() -> None:
+        for number in range(3_000):
+            name = b"x-%d" % number if number % 2 else b"x" * 1_000 + b"%d" % number
+            sent = await Connection(answering(200, [(name, b"a")])).request()
+            assert (sent[0] or b"").count(name + b": a\r\n") == 1
+        assert len(_known_names) <= 1_024
+        assert max(map(len, _known_names)) <= 128
+
+    asyncio.run(run())
+
+
 def test_second_response_to_a_request_is_refused() -> None:
     """It would be the response to the connection's next request, which may be another tenant's."""
 
-    async def twice(_scope: Scope, _receive: Receive, respond: Respond) -> None:
-        await respond(200, [], b"first")
+    async def twice(request: IncomingRequest) -> None:
+        await request.respond(200, [], b"first")
         with pytest.raises(RuntimeError, match="has a response already"):
-            await respond(200, [], b"second")
+            await request.respond(200, [], b"second")
 
     assert len(written(twice)) == 1
 
@@ -239,10 +235,10 @@ def test_connection_has_one_timer_and_ends_after_the_whole_time_without_a_reques
 def test_timer_that_ends_during_a_request_leaves_the_connection_open() -> None:
     connections: list[Connection] = []
 
-    async def slow(scope: Scope, receive: Receive, respond: Respond) -> None:
+    async def slow(request: IncomingRequest) -> None:
         connections[0].now += 100
         connections[0].protocol.timeout_keep_alive_handler()
-        await answering(200)(scope, receive, respond)
+        await answering(200)(request)
 
     async def run() -> None:
         connections.append(Connection(slow))
@@ -257,13 +253,13 @@ def test_pipelined_requests_are_answered_one_after_the_other_in_their_order() ->
     """Trap D15: a response that overtakes another one is read as the response of another request."""
     order: list[str] = []
 
-    async def slow_at_first(scope: Scope, _receive: Receive, respond: Respond) -> None:
-        target = scope[ADDRESS].target
+    async def slow_at_first(request: IncomingRequest) -> None:
+        target = request.address.target
         order.append(f"begins {target}")
         for _ in range(20 if target == "/1" else 1):
             await asyncio.sleep(0)
         order.append(f"ends {target}")
-        await respond(200, [], target.encode())
+        await request.respond(200, [], target.encode())
 
     async def run() -> list[bytes | None]:
         connection = Connection(slow_at_first)
@@ -281,12 +277,13 @@ def test_pipelined_requests_are_answered_one_after_the_other_in_their_order() ->
 def test_client_is_not_read_from_while_its_body_waits() -> None:
     """Trap D9: a body that the application does not read must not fill the memory."""
 
-    async def late(_scope: Scope, receive: Receive, respond: Respond) -> None:
+    async def late(request: IncomingRequest) -> None:
         paused.append(connections[0].is_paused)
-        assert len((await receive())["body"]) == 100_000
-        assert not (await receive())["more_body"]
+        part, more = await request.read()
+        assert (len(part), more) == (100_000, True)
+        assert await request.read() == (b"a", False)
         paused.append(connections[0].is_paused)
-        await respond(200, [], b"")
+        await request.respond(200, [], b"")
 
     connections: list[Connection] = []
     paused: list[bool] = []
@@ -307,16 +304,30 @@ def test_client_is_not_read_from_while_its_body_waits() -> None:
 
 
 def test_body_is_asked_for_when_the_application_reads_it() -> None:
-    async def reads(_scope: Scope, receive: Receive, respond: Respond) -> None:
-        await receive()
-        await respond(200, [], b"")
+    async def reads(request: IncomingRequest) -> None:
+        asked.append(connections[0].sent.copy())
+        await request.respond(200, [], await request.body(10))
 
-    first, second = written(reads, "GET / HTTP/1.1\r\nexpect: 100-continue")
+    asked: list[list[bytes | None]] = []
+    connections: list[Connection] = []
+
+    async def run() -> list[bytes | None]:
+        connections.append(connection := Connection(reads))
+        head = b"POST / HTTP/1.1\r\nhost: localhost\r\nexpect: 100-Continue\r\ncontent-length: 2\r\n\r\n"
+        connection.protocol.data_received(head)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        connection.protocol.data_received(b"ab")
+        await asyncio.gather(*connection.protocol.tasks)
+        return connection.sent
+
+    first, second = asyncio.run(run())
+    assert asked == [[]]
     assert (first, (second or b"")[:12]) == (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200")
 
 
 def test_fault_of_an_application_is_a_500_that_ends_the_connection(caplog: pytest.LogCaptureFixture) -> None:
-    async def broken(_scope: Scope, _receive: Receive, _respond: Respond) -> None:
+    async def broken(_request: IncomingRequest) -> None:
         raise ValueError("why")
 
     *parts, end = written(broken)
@@ -330,12 +341,12 @@ def test_stop_ends_idle_connections_and_waits_for_a_running_request() -> None:
     async def run() -> None:
         going = asyncio.Event()
 
-        async def slow(scope: Scope, _receive: Receive, respond: Respond) -> None:
-            if scope[ADDRESS].target == "/slow":
+        async def slow(request: IncomingRequest) -> None:
+            if request.address.target == "/slow":
                 await going.wait()
-            await respond(200, [], b"done")
+            await request.respond(200, [], b"done")
 
-        server = await AsgiServer.start(slow)
+        server = await HttpServer.start(slow)
         request = b"GET %b HTTP/1.1\r\nhost: localhost\r\n\r\n"
         idle, running = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
         for (_, writer), target in ((idle, b"/"), (running, b"/slow")):
@@ -400,7 +411,7 @@ def test_absolute_target_becomes_path_and_host(port: int) -> None:
         port, b"GET http://own.example:1/a%20b?x=? HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
     )
     found = seen(answer)
-    assert (found["target"], found["path"]) == ("/a%20b?x=?", "/a b")
+    assert found["target"] == "/a%20b?x=?"
     assert ["host", "own.example:1"] in found["headers"]
 
 
@@ -411,7 +422,7 @@ def test_spaces_around_a_header_are_removed(port: int) -> None:
 
 def test_port_in_use_is_an_error(port: int) -> None:
     with pytest.raises(PortTaken, match=str(port)):
-        asyncio.run(AsgiServer.start(echo, port))
+        asyncio.run(HttpServer.start(echo, port))
 
 
 # ---- upgrades -------------------------------------------------------------------------------------------------------

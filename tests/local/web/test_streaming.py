@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from lattice_bridge.local.web.http_protocol import STALL_SECONDS
-from lattice_bridge.local.web.server import Application, AsgiServer, Receive, Respond, Scope
+from lattice_bridge.local.web.incoming import Application, IncomingRequest
+from lattice_bridge.local.web.server import HttpServer
 from tests.local.web.test_server import Connection
 
 PLAIN = [(b"content-type", b"text/plain")]
@@ -47,8 +48,8 @@ class Source:
         finally:
             self.ended.set()
 
-    async def app(self, _scope: Scope, _receive: Receive, respond: Respond) -> None:
-        await respond(200, PLAIN, self.parts())
+    async def app(self, request: IncomingRequest) -> None:
+        await request.respond(200, PLAIN, self.parts())
 
 
 def written(app: Application, head: str) -> list[bytes | None]:
@@ -118,7 +119,7 @@ def test_client_that_reads_nothing_for_too_long_is_disconnected() -> None:
 def test_client_that_goes_ends_the_stream() -> None:
     async def run() -> None:
         source = Source(b"a")
-        server = await AsgiServer.start(source.app)
+        server = await HttpServer.start(source.app)
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
         await writer.drain()
@@ -133,7 +134,7 @@ def test_client_that_goes_ends_the_stream() -> None:
 def test_stream_ends_when_the_server_stops() -> None:
     async def run() -> bytes:
         source = Source(b"one")
-        server = await AsgiServer.start(source.app)
+        server = await HttpServer.start(source.app)
 
         def read() -> bytes:
             connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
