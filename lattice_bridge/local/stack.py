@@ -361,7 +361,7 @@ def _find_installed() -> None:
 
 
 class _Endpoint:
-    """The AWS endpoint, an ASGI application that is set after its server has started.
+    """The AWS endpoint, an application that is set after its server has started.
 
     Every environment, and every URL of a queue, has its port. So it starts before there are any, and no client knows it
     before it is set.

@@ -1,8 +1,8 @@
 """A request as a server of the stack has received it, and its response.
 
 This is no interface of ASGI. An application of the stack gives one response, reads a body whole or up to its own limit,
-and needs the target and the names of headers as they were sent. As ASGI, each exchange took a mapping, messages for
-both directions with their events, and two and a half times as long.
+and needs the target and the names of headers as they were sent. With ASGI, each exchange had a mapping, and messages
+for both directions with their events: see docs/why.md.
 """
 
 from __future__ import annotations
