@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -143,7 +144,8 @@ def _mark_of(pid: int) -> str | None:
     """Returns a process's mark, empty if it has none; None if that is unknown.
 
     It is unknown for a process that is dead, that belongs to another user, or that has no environment at all. A process
-    that was just started has none for a moment, until the kernel has loaded its program.
+    that was just started has none for a moment, until the kernel has loaded its program. Before, between fork(2) and
+    exec(2), it has that of this process: to kill it for that would be to kill an environment that starts.
     """
     try:
         environ = Path(f"/proc/{pid}/environ").read_bytes()
@@ -151,7 +153,15 @@ def _mark_of(pid: int) -> str | None:
     except OSError:
         return None
     found = next((field for field in environ.split(b"\0") if field.startswith(f"{MARK}=".encode())), b"")
-    return None if dead or not environ else found.partition(b"=")[2].decode("utf-8", "replace")
+    return None if dead or environ in (b"", _own_environ()) else found.partition(b"=")[2].decode("utf-8", "replace")
+
+
+@cache
+def _own_environ() -> bytes:
+    """The environment that this process was started with: it has no mark, and `/proc` does not show later changes."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/self/environ").read_bytes()
+    return b""
 
 
 def _session_of(pid: int) -> int | None:
