@@ -397,13 +397,16 @@ class StrictProtocol(HttpToolsProtocol):
         """Answers a request that cannot be parsed further, or must not be, and ends the connection."""
         self._ended = True
         self._report(f"{self.cycle.method} {self.cycle.target}" if self._in_body else "unread request", refusal)
-        unanswered = self.cycle is not None and not self.cycle.response_complete
-        if unanswered and not self._in_body:
-            self.cycle.keep_alive = False  # an earlier request's response comes first, and is the last
+        waiting, in_body = self._unanswered, self._in_body
+        if in_body and len(waiting) > 1:
+            waiting.pop().disconnect()  # it never has its turn
+            in_body = False
+        if waiting and not in_body:
+            waiting[-1].keep_alive = False  # an earlier request's response comes first, and is the last
             return
-        if unanswered:
-            self.cycle.disconnect()
-        if not self._in_body or (unanswered and not self.cycle.response_started):
+        if waiting:
+            waiting[0].disconnect()
+        if not in_body or (waiting and not waiting[0].response_started):
             headers = [*closing_headers(refusal), *self._always]
             head = _head(refusal.status, headers, len(refusal.body), keep_alive=False)
             self.transport.write(head + refusal.body)

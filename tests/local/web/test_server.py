@@ -540,7 +540,9 @@ def test_head_just_within_the_limit_is_served(port: int) -> None:
     )
 
 
-def test_bad_request_after_a_good_one_keeps_its_response(port: int) -> None:
+@pytest.mark.parametrize("bad", [b"NONSENSE\r\n\r\n", CHUNKED + b"Z\r\n"], ids=["head", "body"])
+def test_bad_request_after_a_good_one_keeps_its_response(port: int, bad: bytes) -> None:
+    """Trap D15: a refusal that overtakes a response is read in its place."""
     good = GOOD.replace(b"connection: close\r\n", b"")
-    ((status, body),) = answers(port, good + b"NONSENSE\r\n\r\n")
+    ((status, body),) = answers(port, good + bad)
     assert (status, json.loads(body)["target"]) == (200, "/after")
