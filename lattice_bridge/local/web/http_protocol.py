@@ -362,8 +362,15 @@ class StrictProtocol(HttpToolsProtocol):
         if self._parts is not None:
             self._parts.cancel()
 
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._whole is not None and len(self._unanswered) < 2:
+            self.flow.resume_reading()
+
     def on_response_complete(self) -> None:
         """Continues with the next request, or waits for it.
+
+        A client that does not read its responses is not read from: `send` does not wait, so they would fill the memory.
 
         A timer for each response, which the next request cancels, costs as much as parsing a request. So a connection
         has one timer, which starts again if it ends too early.
@@ -372,7 +379,10 @@ class StrictProtocol(HttpToolsProtocol):
             self._unanswered.popleft()
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
+        if self._whole is not None and self.flow.write_paused:
+            self.flow.pause_reading()
+        else:
+            self.flow.resume_reading()
         if self._unanswered:
             self._begin_turn(self._unanswered[0])
             return

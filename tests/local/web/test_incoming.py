@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -143,6 +143,29 @@ def test_thousands_of_requests_in_one_packet_are_answered() -> None:
             echo(server.requests[0], server.bodies[0])
             for _ in range(2_000):
                 assert await answer(reader) == (200, b"x")
+
+    run(work)
+
+
+def test_client_that_does_not_read_its_responses_is_not_read_from() -> None:
+    """Trap D9: responses that wait for their client must not fill the memory."""
+
+    async def work() -> None:
+        size, sent = 100_000, 0
+        server = Server(lambda request, _: request.send(200, (), b"x" * size))
+        request = b"GET / HTTP/1.1\r\n" + HOST + b"x-a: " + b"a" * size + b"\r\n\r\n"
+        async with server.connection() as (reader, writer):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    while sent < 1_000:
+                        writer.write(request)
+                        sent += 1
+                        await writer.drain()
+            assert sent < 1_000
+            for _ in range(sent):
+                assert await answer(reader) == (200, b"x" * size)
+            writer.write(request)
+            assert await answer(reader) == (200, b"x" * size)
 
     run(work)
 
