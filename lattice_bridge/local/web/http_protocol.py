@@ -395,7 +395,7 @@ class StrictProtocol(HttpToolsProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         self.timeout_keep_alive_task = None
-        if self._idle_since is None:
+        if self._idle_since is None or self._unanswered:  # its packet may also have ended the request before it
             return  # the next response starts the timer
         left = self._idle_since + self.timeout_keep_alive - self.loop.time()
         if left > 0:

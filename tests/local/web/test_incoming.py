@@ -11,6 +11,7 @@ import pytest
 
 from lattice_bridge.local.web.incoming import IncomingRequest, WholeApplication
 from lattice_bridge.local.web.server import HttpServer
+from tests.local.web.test_server import Connection
 
 HOST = b"host: localhost\r\n"
 ELEVEN_BYTES = {
@@ -143,6 +144,28 @@ def test_thousands_of_requests_in_one_packet_are_answered() -> None:
             echo(server.requests[0], server.bodies[0])
             for _ in range(2_000):
                 assert await answer(reader) == (200, b"x")
+
+    run(work)
+
+
+def test_request_that_came_with_an_earlier_one_may_wait_for_its_response() -> None:
+    """A process that sends its response and asks for the next invocation in one packet may wait for an hour."""
+
+    def first_only(request: IncomingRequest, body: bytes | None) -> None:
+        waiting.append(request)
+        if len(waiting) == 1:
+            echo(request, body)
+
+    waiting: list[IncomingRequest] = []
+
+    async def work() -> None:
+        connection = Connection(WholeApplication(first_only, max_body=10))
+        connection.protocol.data_received((b"GET / HTTP/1.1\r\n" + HOST + b"\r\n") * 2)
+        connection.now += 3_600
+        connection.protocol.timeout_keep_alive_handler()
+        assert not connection.is_closing()
+        echo(waiting[1], b"")
+        assert (len(connection.sent), connection.timers) == (2, [60, 60])
 
     run(work)
 

@@ -17,7 +17,7 @@ import pytest
 from uvicorn.server import ServerState
 
 from lattice_bridge.local.web.http_protocol import StrictProtocol, _known_names
-from lattice_bridge.local.web.incoming import Application, Headers, IncomingRequest, Served
+from lattice_bridge.local.web.incoming import Application, Headers, IncomingRequest, Served, WholeApplication
 from lattice_bridge.local.web.server import MAX_HEAD, HttpServer, PortTaken, configuration
 
 GOOD = b"GET /after HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
@@ -78,7 +78,7 @@ class Connection:
         is_paused: nothing is read from the client.
     """
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: Application | WholeApplication) -> None:
         self.sent: list[bytes | None] = []
         self.now = 100.0
         self.timers: list[float] = []
