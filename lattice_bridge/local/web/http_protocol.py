@@ -362,6 +362,12 @@ class StrictProtocol(HttpToolsProtocol):
         if self._parts is not None:
             self._parts.cancel()
 
+    def end(self) -> None:
+        """Ends a connection that is still open when the server has stopped. uvicorn cancels the tasks of requests, and
+        their responses are the last ones; a request without a task would keep its connection for ever."""
+        if self._whole is not None:
+            self.transport.abort()
+
     def resume_writing(self) -> None:
         super().resume_writing()
         if self._whole is not None and len(self._unanswered) < 2:

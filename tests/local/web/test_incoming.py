@@ -278,6 +278,23 @@ def test_request_that_ends_in_its_body_does_not_reach_the_application() -> None:
     run(work)
 
 
+@pytest.mark.parametrize("length", [0, 2], ids=["without a response", "without its body"])
+def test_stop_ends_a_request(length: int) -> None:
+    """No task that the stop cancels belongs to it: its connection would stay open for ever."""
+
+    async def work() -> None:
+        server = await HttpServer.start(WholeApplication(lambda *_: None, max_body=10))
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"POST / HTTP/1.1\r\n" + HOST + b"content-length: %d\r\n\r\n" % length)
+        await asyncio.sleep(0.05)
+        await server.stop()
+        with suppress(ConnectionResetError):
+            assert await reader.read() == b""
+        writer.close()
+
+    run(work)
+
+
 def test_fault_of_the_application_is_a_500_that_ends_the_connection(caplog: pytest.LogCaptureFixture) -> None:
     def broken(_request: IncomingRequest, _body: bytes | None) -> None:
         raise ValueError("why")
