@@ -352,6 +352,7 @@ class StrictProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # uvicorn leaves it after a reset, and it would keep the last request
         for request in self._unanswered:
             request.disconnect()
         if self._parts is not None:

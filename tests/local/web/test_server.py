@@ -75,6 +75,7 @@ class Connection:
         sent: what each call of the transport wrote; None is its end.
         now: the loop's time.
         timers: the seconds of each timer that was started.
+        ended_timers: the number of those that were cancelled.
         is_paused: nothing is read from the client.
     """
 
@@ -82,6 +83,7 @@ class Connection:
         self.sent: list[bytes | None] = []
         self.now = 100.0
         self.timers: list[float] = []
+        self.ended_timers = 0
         self.functions: list[Any] = []
         self.is_paused = False
         self._real = asyncio.get_running_loop()
@@ -131,7 +133,10 @@ class Connection:
     def call_later(self, seconds: float, function: Any) -> SimpleNamespace:
         self.timers.append(seconds)
         self.functions.append(function)
-        return SimpleNamespace(cancel=lambda: None)
+        return SimpleNamespace(cancel=self._end_timer)
+
+    def _end_timer(self) -> None:
+        self.ended_timers += 1
 
 
 def answering(status: int, headers: Headers = (), body: bytes = b"ok") -> Application:
@@ -245,6 +250,18 @@ def test_timer_that_ends_during_a_request_leaves_the_connection_open() -> None:
         await connections[0].request()
         await connections[0].request()
         assert (connections[0].timers, connections[0].is_closing()) == ([60, 60], False)
+
+    asyncio.run(run())
+
+
+def test_timer_ends_with_a_connection_that_was_reset() -> None:
+    """It would keep the last request, with a head of up to MAX_HEAD bytes, for a minute."""
+
+    async def run() -> None:
+        connection = Connection(answering(200))
+        await connection.request()
+        connection.protocol.connection_lost(ConnectionResetError())
+        assert connection.ended_timers == 1
 
     asyncio.run(run())
 
