@@ -180,7 +180,8 @@ class StrictProtocol(HttpToolsProtocol):
             self.headers,
             sent,
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
-            expects_continue=b"100-continue" in [value.lower() for name, value in self.headers if name == b"expect"],
+            expects_continue=version != "1.0"  # such a client would take it for the response: RFC 9110 §10.1.1
+            and b"100-continue" in [value.lower() for name, value in self.headers if name == b"expect"],
         )
         self._unanswered.append(request)
         if len(self._unanswered) == 1:

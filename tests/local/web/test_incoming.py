@@ -335,6 +335,17 @@ def test_connection_of_http_1_0_ends_with_its_response() -> None:
     run(work)
 
 
+def test_client_of_http_1_0_is_not_asked_for_its_body() -> None:
+    """It would take the question for the response."""
+
+    async def work() -> None:
+        async with Server(echo).connection() as (reader, writer):
+            writer.write(b"POST / HTTP/1.0\r\n" + HOST + b"expect: 100-continue\r\ncontent-length: 1\r\n\r\nx")
+            assert await answer(reader) == (200, b"x")
+
+    run(work)
+
+
 def test_http_client_is_served() -> None:
     """A client that was not written for this test, with requests of every kind of body on one connection."""
 
