@@ -195,9 +195,20 @@ class StrictProtocol(HttpToolsProtocol):
             task = self.loop.create_task(self._answer(request, self._served.app))  # type: ignore[arg-type] # see `_whole`
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
-        elif request.is_whole:  # thousands may have come together: each would be a call in a call
-            self.loop.call_soon(self._hand_over, request, self._whole)
-        else:
+        elif not self.transport.is_closing():
+            self._begin_turn_of_whole(request, self._whole)
+
+    def _begin_turn_of_whole(self, request: IncomingRequest, app: WholeApplication) -> None:
+        """Admits a request before its body is kept: a page of another site must not fill the memory."""
+        try:
+            self._admit(request)
+        except Refused as refusal:
+            request.refusal = refusal
+            waits = any(name == b"expect" for name, _ in request.headers)  # the client sends nothing until it is asked
+            self.loop.call_later(0 if waits else LINGER_SECONDS, self._hand_over, request, app)
+        if request.is_whole:  # thousands may have come together: each would be a call in a call
+            self.loop.call_soon(self._hand_over, request, app)
+        elif request.refusal is None:
             request.ask_for_body()
 
     def on_chunk_header(self) -> None:
@@ -212,7 +223,7 @@ class StrictProtocol(HttpToolsProtocol):
         if self._whole is None:
             if request.waiting > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
-        elif request.size > self._whole.max_body:  # it is read to its end: the client then gets the response
+        elif request.refusal or request.size > self._whole.max_body:  # it is read on: the client then gets the response
             request.taken()
 
     def on_message_complete(self) -> None:
@@ -231,7 +242,8 @@ class StrictProtocol(HttpToolsProtocol):
         if request.is_gone:
             return
         try:
-            self._admit(request)
+            if request.refusal is not None:
+                raise request.refusal
             app.handler(request, None if request.size > app.max_body else request.taken())
         except Refused as refusal:
             request.send(refusal.status, closing_headers(refusal), refusal.body)

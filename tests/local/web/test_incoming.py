@@ -232,6 +232,8 @@ def test_upgrade_is_ignored_with_the_body_behind_it() -> None:
         (b"CONNECT localhost:1 HTTP/1.1\r\n" + HOST + b"\r\n", 400),
         (b"NONSENSE\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n" + HOST + b"x: " + b"a" * 300_000 + b"\r\n\r\n", 431),
+        (b"POST / HTTP/1.1\r\nhost: evil.example\r\ncontent-length: 2\r\n\r\n1", 403),
+        (b"POST / HTTP/1.1\r\nhost: evil.example\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\n", 403),
     ],
 )
 def test_request_that_is_not_admitted_does_not_reach_the_application(sent: bytes, status: int) -> None:
@@ -244,6 +246,19 @@ def test_request_that_is_not_admitted_does_not_reach_the_application(sent: bytes
             assert (await answer(reader))[0] == status
             assert await reader.read() == b""
             assert not server.requests
+
+    run(work)
+
+
+def test_body_of_a_request_that_is_not_admitted_is_not_kept() -> None:
+    """Trap D9: a page of another site could fill the memory with bodies."""
+
+    async def work() -> None:
+        for host, kept in ((b"localhost", 5), (b"evil.example", 0)):
+            connection = Connection(WholeApplication(echo, max_body=10))
+            head = b"POST / HTTP/1.1\r\nhost: %s\r\ncontent-length: 9\r\n\r\n" % host
+            connection.protocol.data_received(head + b"x" * 5)
+            assert connection.protocol.cycle.waiting == kept
 
     run(work)
 

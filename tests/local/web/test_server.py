@@ -130,7 +130,7 @@ class Connection:
     def time(self) -> float:
         return self.now
 
-    def call_later(self, seconds: float, function: Any) -> SimpleNamespace:
+    def call_later(self, seconds: float, function: Any, *_: Any) -> SimpleNamespace:
         self.timers.append(seconds)
         self.functions.append(function)
         return SimpleNamespace(cancel=self._end_timer)
