@@ -46,7 +46,8 @@ class FunctionLog:
 
     def begin(self) -> None:
         """Begins an invocation: forgets the last one's tail."""
-        self._tail, self._tail_size = deque(), 0
+        self._tail.clear()
+        self._tail_size = 0
 
     def finish(self) -> None:
         """Ends an invocation: reads the pipe, and shows the last line although it has no end yet.
@@ -58,8 +59,8 @@ class FunctionLog:
 
     @property
     def output(self) -> Collection[bytes]:
-        """The end of this invocation's output, in pieces: TAIL_BYTES of it, or a little more."""
-        return self._tail
+        """The end of this invocation's output so far, in pieces: TAIL_BYTES of it, or a little more."""
+        return tuple(self._tail)
 
     def drain(self) -> None:
         """Reads the pipe without waiting, up to a bound: a flood of output must not stop the other environments."""

@@ -122,7 +122,7 @@ class RuntimeApi:
         self._response: asyncio.Future[FunctionResponse] | None = None
         self.init_error: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._admitted: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._checks: set[asyncio.Task[None]] = set()
+        self._checks: dict[asyncio.Task[None], IncomingRequest] = {}
 
     @property
     def app(self) -> WholeApplication:
@@ -135,8 +135,8 @@ class RuntimeApi:
             self._answer(request, body)
         else:
             check = asyncio.ensure_future(self._check(request, body))
-            self._checks.add(check)
-            check.add_done_callback(self._checks.discard)
+            self._checks[check] = request
+            check.add_done_callback(self._checks.pop)
 
     async def _check(self, request: IncomingRequest, body: bytes | None) -> None:
         """Admits or refuses a connection with its first request."""
@@ -174,9 +174,10 @@ class RuntimeApi:
         return self._response
 
     def close(self) -> None:
-        """Ends the request of a process that waits for an invocation."""
-        for check in self._checks:
-            check.cancel()
+        """Ends the request of a process that waits for an invocation, and those whose connections are being checked."""
+        for check, request in self._checks.items():
+            if check.cancel():
+                request.send(410, (), b"")
         self._dispatched.append(Answer(410))
         self._hand_out()
 

@@ -180,7 +180,8 @@ class StrictProtocol(HttpToolsProtocol):
             self.headers,
             sent,
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
-            expects_continue=b"100-continue" in [value.lower() for name, value in self.headers if name == b"expect"],
+            expects_continue=version != "1.0"  # such a client would take it for the response: RFC 9110 §10.1.1
+            and b"100-continue" in [value.lower() for name, value in self.headers if name == b"expect"],
         )
         self._unanswered.append(request)
         if len(self._unanswered) == 1:
@@ -194,9 +195,20 @@ class StrictProtocol(HttpToolsProtocol):
             task = self.loop.create_task(self._answer(request, self._served.app))  # type: ignore[arg-type] # see `_whole`
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
-        elif request.is_whole:  # thousands may have come together: each would be a call in a call
-            self.loop.call_soon(self._hand_over, request, self._whole)
-        else:
+        elif not self.transport.is_closing():
+            self._begin_turn_of_whole(request, self._whole)
+
+    def _begin_turn_of_whole(self, request: IncomingRequest, app: WholeApplication) -> None:
+        """Admits a request before its body is kept: a page of another site must not fill the memory."""
+        try:
+            self._admit(request)
+        except Refused as refusal:
+            request.refusal = refusal
+            waits = any(name == b"expect" for name, _ in request.headers)  # the client sends nothing until it is asked
+            self.loop.call_later(0 if waits else LINGER_SECONDS, self._hand_over, request, app)
+        if request.is_whole:  # thousands may have come together: each would be a call in a call
+            self.loop.call_soon(self._hand_over, request, app)
+        elif request.refusal is None:
             request.ask_for_body()
 
     def on_chunk_header(self) -> None:
@@ -211,7 +223,7 @@ class StrictProtocol(HttpToolsProtocol):
         if self._whole is None:
             if request.waiting > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
-        elif request.size > self._whole.max_body:  # it is read to its end: the client then gets the response
+        elif request.refusal or request.size > self._whole.max_body:  # it is read on: the client then gets the response
             request.taken()
 
     def on_message_complete(self) -> None:
@@ -230,7 +242,8 @@ class StrictProtocol(HttpToolsProtocol):
         if request.is_gone:
             return
         try:
-            self._admit(request)
+            if request.refusal is not None:
+                raise request.refusal
             app.handler(request, None if request.size > app.max_body else request.taken())
         except Refused as refusal:
             request.send(refusal.status, closing_headers(refusal), refusal.body)
@@ -352,6 +365,7 @@ class StrictProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # uvicorn leaves it after a reset, and it would keep the last request
         for request in self._unanswered:
             request.disconnect()
         if self._parts is not None:
@@ -362,8 +376,21 @@ class StrictProtocol(HttpToolsProtocol):
         if self._parts is not None:
             self._parts.cancel()
 
+    def end(self) -> None:
+        """Ends a connection that is still open when the server has stopped. uvicorn cancels the tasks of requests, and
+        their responses are the last ones; a request without a task would keep its connection for ever."""
+        if self._whole is not None:
+            self.transport.abort()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._whole is not None and len(self._unanswered) < 2:
+            self.flow.resume_reading()
+
     def on_response_complete(self) -> None:
         """Continues with the next request, or waits for it.
+
+        A client that does not read its responses is not read from: `send` does not wait, so they would fill the memory.
 
         A timer for each response, which the next request cancels, costs as much as parsing a request. So a connection
         has one timer, which starts again if it ends too early.
@@ -372,7 +399,10 @@ class StrictProtocol(HttpToolsProtocol):
             self._unanswered.popleft()
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
+        if self._whole is not None and self.flow.write_paused:
+            self.flow.pause_reading()
+        else:
+            self.flow.resume_reading()
         if self._unanswered:
             self._begin_turn(self._unanswered[0])
             return
@@ -385,7 +415,7 @@ class StrictProtocol(HttpToolsProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         self.timeout_keep_alive_task = None
-        if self._idle_since is None:
+        if self._idle_since is None or self._unanswered:  # its packet may also have ended the request before it
             return  # the next response starts the timer
         left = self._idle_since + self.timeout_keep_alive - self.loop.time()
         if left > 0:
@@ -397,13 +427,16 @@ class StrictProtocol(HttpToolsProtocol):
         """Answers a request that cannot be parsed further, or must not be, and ends the connection."""
         self._ended = True
         self._report(f"{self.cycle.method} {self.cycle.target}" if self._in_body else "unread request", refusal)
-        unanswered = self.cycle is not None and not self.cycle.response_complete
-        if unanswered and not self._in_body:
-            self.cycle.keep_alive = False  # an earlier request's response comes first, and is the last
+        waiting, in_body = self._unanswered, self._in_body
+        if in_body and len(waiting) > 1:
+            waiting.pop().disconnect()  # it never has its turn
+            in_body = False
+        if waiting and not in_body:
+            waiting[-1].keep_alive = False  # an earlier request's response comes first, and is the last
             return
-        if unanswered:
-            self.cycle.disconnect()
-        if not self._in_body or (unanswered and not self.cycle.response_started):
+        if waiting:
+            waiting[0].disconnect()
+        if not in_body or (waiting and not waiting[0].response_started):
             headers = [*closing_headers(refusal), *self._always]
             head = _head(refusal.status, headers, len(refusal.body), keep_alive=False)
             self.transport.write(head + refusal.body)

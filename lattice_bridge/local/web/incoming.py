@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Seq
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lattice_bridge.local.web.admission import Address
+from lattice_bridge.local.web.admission import Address, Refused
 
 if TYPE_CHECKING:
     from lattice_bridge.local.web.http_protocol import StrictProtocol
@@ -51,6 +51,7 @@ class IncomingRequest:
         headers: names in lower case, values without spaces around them.
         sent_headers: as sent.
         address: the target and the host, as they were read.
+        refusal: why it is not admitted, until it is answered.
         keep_alive: whether the connection stays open behind the response.
         is_whole: the body was received to its end.
         disconnected: the client has gone.
@@ -58,6 +59,7 @@ class IncomingRequest:
     """
 
     address: Address
+    refusal: Refused | None = None
     is_whole = False
     disconnected = False
     response_started = False

@@ -71,6 +71,10 @@ class HttpServer:
         except asyncio.CancelledError:
             self._listener.close()
             raise
+        finally:
+            for connection in [*self._server.server_state.connections]:
+                if isinstance(connection, StrictProtocol):  # all are
+                    connection.end()
 
 
 def configuration(served: Served, max_head: int = MAX_HEAD, headers: Sequence[tuple[str, str]] = ()) -> uvicorn.Config:

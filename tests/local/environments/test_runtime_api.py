@@ -40,7 +40,13 @@ class Connection:
 
 
 class Api:
-    """A Runtime API whose connections are checked by a fake."""
+    """A Runtime API whose connections are checked by a fake.
+
+    Attributes:
+        admits: a check waits for it; None for none.
+    """
+
+    admits: asyncio.Event | None = None
 
     def __init__(self) -> None:
         self.checks: list[Any] = []
@@ -52,6 +58,8 @@ class Api:
 
     async def _admits(self, client: Any, _server: Any) -> bool:
         self.checks.append(client)
+        if self.admits is not None:
+            await self.admits.wait()
         return bool(client.own)
 
     async def send(
@@ -203,5 +211,20 @@ def test_end_answers_a_process_that_waits_and_one_that_asks_later() -> None:
             if not asks_first:
                 await api.send(own, "GET", "/invocation/next")
             assert [status for status, _, _ in own.sent] == [410]
+
+    asyncio.run(run())
+
+
+def test_end_answers_a_request_whose_connection_is_being_checked() -> None:
+    """It would keep its connection, and the server's stop would wait for it."""
+
+    async def run() -> None:
+        api, own = Api(), Connection()
+        api.admits = asyncio.Event()
+        assert (await api.send(own, "GET", "/invocation/next"))[0] == 0
+        api.runtime.close()
+        api.admits.set()
+        await asyncio.sleep(0.001)
+        assert [status for status, _, _ in own.sent] == [410]
 
     asyncio.run(run())

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import http.client
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from lattice_bridge.local.web.incoming import IncomingRequest, WholeApplication
 from lattice_bridge.local.web.server import HttpServer
+from tests.local.web.test_server import Connection
 
 HOST = b"host: localhost\r\n"
 ELEVEN_BYTES = {
@@ -147,6 +148,51 @@ def test_thousands_of_requests_in_one_packet_are_answered() -> None:
     run(work)
 
 
+def test_request_that_came_with_an_earlier_one_may_wait_for_its_response() -> None:
+    """A process that sends its response and asks for the next invocation in one packet may wait for an hour."""
+
+    def first_only(request: IncomingRequest, body: bytes | None) -> None:
+        waiting.append(request)
+        if len(waiting) == 1:
+            echo(request, body)
+
+    waiting: list[IncomingRequest] = []
+
+    async def work() -> None:
+        connection = Connection(WholeApplication(first_only, max_body=10))
+        connection.protocol.data_received((b"GET / HTTP/1.1\r\n" + HOST + b"\r\n") * 2)
+        connection.now += 3_600
+        connection.protocol.timeout_keep_alive_handler()
+        assert not connection.is_closing()
+        echo(waiting[1], b"")
+        assert (len(connection.sent), connection.timers) == (2, [60, 60])
+
+    run(work)
+
+
+def test_client_that_does_not_read_its_responses_is_not_read_from() -> None:
+    """Trap D9: responses that wait for their client must not fill the memory."""
+
+    async def work() -> None:
+        size, sent = 100_000, 0
+        server = Server(lambda request, _: request.send(200, (), b"x" * size))
+        request = b"GET / HTTP/1.1\r\n" + HOST + b"x-a: " + b"a" * size + b"\r\n\r\n"
+        async with server.connection() as (reader, writer):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    while sent < 1_000:
+                        writer.write(request)
+                        sent += 1
+                        await writer.drain()
+            assert sent < 1_000
+            for _ in range(sent):
+                assert await answer(reader) == (200, b"x" * size)
+            writer.write(request)
+            assert await answer(reader) == (200, b"x" * size)
+
+    run(work)
+
+
 def test_body_is_asked_for_in_its_turn() -> None:
     async def work() -> None:
         server = Server()
@@ -186,6 +232,8 @@ def test_upgrade_is_ignored_with_the_body_behind_it() -> None:
         (b"CONNECT localhost:1 HTTP/1.1\r\n" + HOST + b"\r\n", 400),
         (b"NONSENSE\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n" + HOST + b"x: " + b"a" * 300_000 + b"\r\n\r\n", 431),
+        (b"POST / HTTP/1.1\r\nhost: evil.example\r\ncontent-length: 2\r\n\r\n1", 403),
+        (b"POST / HTTP/1.1\r\nhost: evil.example\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\n", 403),
     ],
 )
 def test_request_that_is_not_admitted_does_not_reach_the_application(sent: bytes, status: int) -> None:
@@ -198,6 +246,19 @@ def test_request_that_is_not_admitted_does_not_reach_the_application(sent: bytes
             assert (await answer(reader))[0] == status
             assert await reader.read() == b""
             assert not server.requests
+
+    run(work)
+
+
+def test_body_of_a_request_that_is_not_admitted_is_not_kept() -> None:
+    """Trap D9: a page of another site could fill the memory with bodies."""
+
+    async def work() -> None:
+        for host, kept in ((b"localhost", 5), (b"evil.example", 0)):
+            connection = Connection(WholeApplication(echo, max_body=10))
+            head = b"POST / HTTP/1.1\r\nhost: %s\r\ncontent-length: 9\r\n\r\n" % host
+            connection.protocol.data_received(head + b"x" * 5)
+            assert connection.protocol.cycle.waiting == kept
 
     run(work)
 
@@ -228,6 +289,23 @@ def test_request_that_ends_in_its_body_does_not_reach_the_application() -> None:
             writer.write_eof()
             assert await reader.read() == b""
             assert not server.requests
+
+    run(work)
+
+
+@pytest.mark.parametrize("length", [0, 2], ids=["without a response", "without its body"])
+def test_stop_ends_a_request(length: int) -> None:
+    """No task that the stop cancels belongs to it: its connection would stay open for ever."""
+
+    async def work() -> None:
+        server = await HttpServer.start(WholeApplication(lambda *_: None, max_body=10))
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"POST / HTTP/1.1\r\n" + HOST + b"content-length: %d\r\n\r\n" % length)
+        await asyncio.sleep(0.05)
+        await server.stop()
+        with suppress(ConnectionResetError):
+            assert await reader.read() == b""
+        writer.close()
 
     run(work)
 
@@ -268,6 +346,17 @@ def test_connection_of_http_1_0_ends_with_its_response() -> None:
             writer.write(b"GET / HTTP/1.0\r\n" + HOST + b"\r\n")
             assert await answer(reader) == (200, b"")
             assert await reader.read() == b""
+
+    run(work)
+
+
+def test_client_of_http_1_0_is_not_asked_for_its_body() -> None:
+    """It would take the question for the response."""
+
+    async def work() -> None:
+        async with Server(echo).connection() as (reader, writer):
+            writer.write(b"POST / HTTP/1.0\r\n" + HOST + b"expect: 100-continue\r\ncontent-length: 1\r\n\r\nx")
+            assert await answer(reader) == (200, b"x")
 
     run(work)
 

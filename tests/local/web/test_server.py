@@ -17,7 +17,7 @@ import pytest
 from uvicorn.server import ServerState
 
 from lattice_bridge.local.web.http_protocol import StrictProtocol, _known_names
-from lattice_bridge.local.web.incoming import Application, Headers, IncomingRequest, Served
+from lattice_bridge.local.web.incoming import Application, Headers, IncomingRequest, Served, WholeApplication
 from lattice_bridge.local.web.server import MAX_HEAD, HttpServer, PortTaken, configuration
 
 GOOD = b"GET /after HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
@@ -75,13 +75,15 @@ class Connection:
         sent: what each call of the transport wrote; None is its end.
         now: the loop's time.
         timers: the seconds of each timer that was started.
+        ended_timers: the number of those that were cancelled.
         is_paused: nothing is read from the client.
     """
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: Application | WholeApplication) -> None:
         self.sent: list[bytes | None] = []
         self.now = 100.0
         self.timers: list[float] = []
+        self.ended_timers = 0
         self.functions: list[Any] = []
         self.is_paused = False
         self._real = asyncio.get_running_loop()
@@ -128,10 +130,13 @@ class Connection:
     def time(self) -> float:
         return self.now
 
-    def call_later(self, seconds: float, function: Any) -> SimpleNamespace:
+    def call_later(self, seconds: float, function: Any, *_: Any) -> SimpleNamespace:
         self.timers.append(seconds)
         self.functions.append(function)
-        return SimpleNamespace(cancel=lambda: None)
+        return SimpleNamespace(cancel=self._end_timer)
+
+    def _end_timer(self) -> None:
+        self.ended_timers += 1
 
 
 def answering(status: int, headers: Headers = (), body: bytes = b"ok") -> Application:
@@ -245,6 +250,18 @@ def test_timer_that_ends_during_a_request_leaves_the_connection_open() -> None:
         await connections[0].request()
         await connections[0].request()
         assert (connections[0].timers, connections[0].is_closing()) == ([60, 60], False)
+
+    asyncio.run(run())
+
+
+def test_timer_ends_with_a_connection_that_was_reset() -> None:
+    """It would keep the last request, with a head of up to MAX_HEAD bytes, for a minute."""
+
+    async def run() -> None:
+        connection = Connection(answering(200))
+        await connection.request()
+        connection.protocol.connection_lost(ConnectionResetError())
+        assert connection.ended_timers == 1
 
     asyncio.run(run())
 
@@ -540,7 +557,9 @@ def test_head_just_within_the_limit_is_served(port: int) -> None:
     )
 
 
-def test_bad_request_after_a_good_one_keeps_its_response(port: int) -> None:
+@pytest.mark.parametrize("bad", [b"NONSENSE\r\n\r\n", CHUNKED + b"Z\r\n"], ids=["head", "body"])
+def test_bad_request_after_a_good_one_keeps_its_response(port: int, bad: bytes) -> None:
+    """Trap D15: a refusal that overtakes a response is read in its place."""
     good = GOOD.replace(b"connection: close\r\n", b"")
-    ((status, body),) = answers(port, good + b"NONSENSE\r\n\r\n")
+    ((status, body),) = answers(port, good + bad)
     assert (status, json.loads(body)["target"]) == (200, "/after")
