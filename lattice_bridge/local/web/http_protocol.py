@@ -24,7 +24,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Final
+from typing import Any, Final
 
 import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
@@ -73,7 +73,8 @@ class StrictProtocol(HttpToolsProtocol):
         """Bytes of a head, and of what is between and behind a body's chunks: uvicorn's option for its own parser."""
         self._always = self.config.encoded_headers
         """Headers of every response."""
-        self._served: Served = self.app  # where uvicorn has an application of ASGI
+        served: Any = self.config.app  # where uvicorn has an application of ASGI
+        self._served: Served = served
         whole = self._served.app
         self._whole = whole if isinstance(whole, WholeApplication) else None
         self._unanswered: deque[IncomingRequest] = deque()
