@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.support import inspector_data as data
 from tests.support.firefox import firefox
 from tests.support.inspector_sample import TOKEN, Sample
+from tests.support.stack import wait_until
 
 TABS = ("came", "event", "decision", "payload", "answer", "reply")
 ENTER = "\ue007"
@@ -37,4 +38,5 @@ def test_page_works_in_firefox_without_errors() -> None:
         page.wait_for("document.querySelector('.grid .tile')")
         assert page.faults(sample.origin) == []
         page.run("document.body.append(Object.assign(document.createElement('script'), { text: 'var ran = 1' }))")
-        assert ["script-src" in fault for fault in page.faults(sample.origin)] == [True], "the page's policy is active"
+        wait_until(lambda: page.faults(sample.origin))  # the page's policy is active, and reports it a little later
+        assert ["script-src" in fault for fault in page.faults(sample.origin)] == [True]
