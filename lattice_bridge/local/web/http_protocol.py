@@ -205,8 +205,7 @@ class StrictProtocol(HttpToolsProtocol):
             self._admit(request)
         except Refused as refusal:
             request.refusal = refusal
-            waits = any(name == b"expect" for name, _ in request.headers)  # the client sends nothing until it is asked
-            self.loop.call_later(0 if waits else LINGER_SECONDS, self._hand_over, request, app)
+            self.loop.call_later(0 if request.holds_body_back else LINGER_SECONDS, self._hand_over, request, app)
         if request.is_whole:  # thousands may have come together: each would be a call in a call
             self.loop.call_soon(self._hand_over, request, app)
         elif request.refusal is None:

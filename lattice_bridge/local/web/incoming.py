@@ -41,7 +41,7 @@ class BodyTooLarge(Exception):
 
 
 class IncomingRequest:
-    """A request that was admitted.
+    """A request. Its application gets it when it is admitted.
 
     Attributes:
         connection: the same object for all requests of a connection, and for no others.
@@ -50,7 +50,7 @@ class IncomingRequest:
         http_version: as in `1.1`.
         headers: names in lower case, values without spaces around them.
         sent_headers: as sent.
-        address: the target and the host, as they were read.
+        address: the target and the host, as they were read; set when the request is admitted.
         refusal: why it is not admitted, until it is answered.
         keep_alive: whether the connection stays open behind the response.
         is_whole: the body was received to its end.
@@ -145,10 +145,15 @@ class IncomingRequest:
             self._expects_continue = False
             self.connection.transport.write(_CONTINUE)
 
+    @property
+    def holds_body_back(self) -> bool:
+        """Whether the client sends nothing more before it is asked to."""
+        return any(name == b"expect" for name, _ in self.headers)
+
     async def discard(self) -> None:
         """Reads and discards the rest of a refused request, for LINGER_SECONDS at most."""
-        if any(name == b"expect" for name, _ in self.headers):
-            return  # the client sends nothing before it is asked to
+        if self.holds_body_back:
+            return
         with contextlib.suppress(TimeoutError, ClientGone):
             async with asyncio.timeout(LINGER_SECONDS):
                 while (await self.read())[1]:

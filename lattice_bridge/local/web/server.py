@@ -60,7 +60,6 @@ class HttpServer:
         config.load()
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
-        server.server_state.default_headers = config.encoded_headers  # of uvicorn's own response to a fault
         await server.startup(sockets=[listener])
         return cls(server, listener)
 
