@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import os
 
-from lattice_bridge.authorize import make_authorizer
+from lattice_bridge.runtime.process import no_collection
 
-handler = make_authorizer(os.environ)
+with no_collection():
+    from lattice_bridge.authorize import make_authorizer
+
+    handler = make_authorizer(os.environ)

@@ -25,7 +25,7 @@ from lattice_bridge.runtime.process import elapsed, in_background
 from lattice_bridge.telemetry import to_stdout
 
 if TYPE_CHECKING:  # imported if the configuration needs them: a start does not wait for the others
-    from lattice_bridge.config.options import EventSource
+    from lattice_bridge.config.event_source import EventSource
     from lattice_bridge.config.tenant_map import TenantMap
     from lattice_bridge.invoke.boto3 import Boto3Invoker
     from lattice_bridge.lanes import Lanes

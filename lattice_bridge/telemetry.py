@@ -15,8 +15,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache, lru_cache
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final, Literal, NamedTuple
@@ -302,7 +300,7 @@ def _timestamp(now: float) -> str:
 
 @lru_cache(2)
 def _second(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
 def _log_line(log: RequestLog, context: LogContext, request_id: str, level: str, total: float) -> str:
@@ -397,13 +395,11 @@ def _counted(backend: str, reason: str, is_error: bool, is_refused: bool) -> str
 _RECORD_LEVELS: Final[Mapping[RecordStatus, str]] = {"done": "INFO", "quarantined": "WARN", "failed": "ERROR"}
 
 
-@dataclass(slots=True)
 class _Counts:
     """What became of the records with one source and one reason."""
 
-    records: int = 0
-    failed: int = 0
-    quarantined: int = 0
+    def __init__(self) -> None:
+        self.records = self.failed = self.quarantined = 0
 
 
 class BatchLog:

@@ -26,6 +26,16 @@ import importlib, json, sys
 answer = importlib.import_module(sys.argv[1]).handler(json.loads(sys.argv[2]), None)
 print(json.dumps([answer, sorted(sys.modules)]))
 """
+COLLECTING: Final = """
+import gc, importlib, sys
+found = []
+gc.callbacks.append(lambda phase, _: found.append("lattice_bridge.errors" in sys.modules))
+gc.set_threshold(100)
+importlib.import_module(sys.argv[1])
+assert False in found, "nothing was collected before"
+sys.exit(1 if True in found or not gc.isenabled() else 0)
+"""
+"""Fails if garbage is collected from the first imports of a start to its end, or if that stays so."""
 APIS: Final = f'[apigateway]\napis = ["{API}"]\n'
 BACKEND: Final = '[[backend]]\nfunction = "orders:live"\n'
 
@@ -40,7 +50,7 @@ SERVING: Final = {
         "config.stores",
         "config.tenant_map",
     ),
-    *("events", "events.recognise", "events.record"),
+    *("events", "events.recognise"),
     *("formats", "formats.assumptions", "formats.event", "formats.lattice_v1", "formats.lattice_v2", "formats.payload"),
     *("formats.front", "formats.recognise", "formats.reply"),
     *("http", "http.base64", "http.client", "http.headers", "http.http1", "http.memory", "http.query"),
@@ -53,24 +63,26 @@ SERVING: Final = {
 """What a bridge with a compiled map imports."""
 
 ROUTING: Final = {
-    *("events.aggregate", "events.answer", "events.batch", "events.dynamodb", "events.eventbridge"),
-    *("events.json_claim", "events.kinesis", "events.sqs", "events.stream", "lanes", "quarantine", "router"),
+    *("config.event_source", "events.aggregate", "events.answer", "events.batch", "events.dynamodb"),
+    *("events.eventbridge", "events.json_claim", "events.kinesis", "events.record", "events.sqs", "events.stream"),
+    *("lanes", "quarantine", "router"),
 }
 """What a bridge imports besides if its map has event sources."""
 
 AUTHORIZING: Final = (
     SERVING
-    - {"bootstrap", "main", "http.client", "http.http1", "invoke.credentials", "invoke.direct", "invoke.endpoint"}
-    - {"events.recognise", "invoke.request", "invoke.retry", "invoke.signing"}
+    - {"bootstrap", "bridge", "events", "events.recognise", "formats.front", "formats.payload", "main"}
+    - {"http.client", "http.http1", "invoke.credentials", "invoke.direct", "invoke.endpoint"}
+    - {"invoke.request", "invoke.retry", "invoke.signing"}
     | {"authorize", "authorizer", "formats.authorizer", "formats.apigateway_v1", "formats.apigateway_v2"}
     | {"formats.evidence", "formats.gateway"}
 )
-"""What an authorizer with a compiled map imports. `lattice_bridge/__init__.py` imports the bridge's public names."""
+"""What an authorizer with a compiled map imports."""
 
 READING_TOML: Final = {
     *("config.tables", "config.tables.jwt", "config.tables.map", "config.tables.options", "config.tables.outcome"),
     *("config.tables.event_source", "config.tables.rule", "config.tables.table", "config.words"),
-    *("events.json_claim", "events.sqs"),
+    *("config.event_source", "events.json_claim", "events.record", "events.sqs"),
     *("config.tables.record_anchors", "config.tables.rule_table", "config.tables.source_arns"),
 }
 """What a bridge imports besides if it reads TOML."""
@@ -88,7 +100,15 @@ def imported(configuration: Path) -> set[str]:
 
 def first_answer(entry: str, configuration: Path, event: Any) -> tuple[Any, set[str]]:
     """The first answer of a fresh process, and every module after it."""
-    environ = {
+    environ = environ_for(configuration)
+    command = [sys.executable, "-c", PROGRAM, entry, json.dumps(event)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environ)
+    answer, modules = json.loads(done.stdout.splitlines()[-1])
+    return answer, set(modules)
+
+
+def environ_for(configuration: Path) -> dict[str, str]:
+    return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
         "LATTICE_BRIDGE_CONFIG": str(configuration),
@@ -97,10 +117,6 @@ def first_answer(entry: str, configuration: Path, event: Any) -> tuple[Any, set[
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_ENDPOINT_URL_LAMBDA": "http://127.0.0.1:1",
     }
-    command = [sys.executable, "-c", PROGRAM, entry, json.dumps(event)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environ)
-    answer, modules = json.loads(done.stdout.splitlines()[-1])
-    return answer, set(modules)
 
 
 def ours(modules: set[str]) -> set[str]:
@@ -169,3 +185,12 @@ def test_toml_map_needs_no_package_but_pydantic(from_toml: set[str]) -> None:
 def test_start_does_not_import_the_codec_of_host_names(from_compiled: set[str]) -> None:
     """The socket and TLS modules encode a string with it, but not bytes."""
     assert from_compiled & {"encodings.idna", "stringprep", "unicodedata"} == set()
+
+
+@pytest.mark.parametrize("entry", ["lattice_bridge.main", "lattice_bridge.authorizer"])
+def test_start_collects_no_garbage(entry: str, tmp_path: Path) -> None:
+    """Imports make none, and to look for it was a tenth of a start."""
+    path = tmp_path / "bridge.json"
+    path.write_text(compile_document(parse_document(MAP + OPEN + APIS + BACKEND), path.parent), encoding="utf-8")
+    environ = {**environ_for(path), "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start"}
+    assert subprocess.run([sys.executable, "-c", COLLECTING, entry], env=environ, check=False).returncode == 0

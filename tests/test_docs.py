@@ -23,7 +23,8 @@ from lattice_bridge.cli.files import DEFAULT_MAP
 from lattice_bridge.cli.package import OUTPUT
 from lattice_bridge.cli.root import root
 from lattice_bridge.config import location as place
-from lattice_bridge.config.options import Backend, EventSource
+from lattice_bridge.config.event_source import EventSource
+from lattice_bridge.config.options import Backend
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.config.tables.source_arns import SERVICES
 from lattice_bridge.config.tenant_map import TenantMap
@@ -160,7 +161,7 @@ def test_payload_has_its_row(page: str, payload: str) -> None:
     assert any(f"`{payload}`" in row for row in rows)
 
 
-@pytest.mark.parametrize("field", Backend.__slots__)
+@pytest.mark.parametrize("field", Backend._fields)
 def test_key_of_a_backend_is_documented(field: str) -> None:
     assert f"| `{field}` |" in REFERENCE
 

@@ -59,10 +59,10 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("bridge", "config", "environment", "errors", "events", "formats", "invoke", "lanes", "quarantine", "router"),
         *("runtime", "telemetry"),
     },
-    "main": {"bootstrap"},
+    "main": {"bootstrap", "runtime"},
     # the authorizer, which is packaged with the bridge and imports none of its two ends
     "authorize": {"config", "environment", "errors", "formats", "runtime", "telemetry"},
-    "authorizer": {"authorize"},
+    "authorizer": {"authorize", "runtime"},
     "__init__": {"bridge", "config", "errors", "formats", "message", "router", "tenancy"},
     # what is not deployed
     "review": {"bridge", "config", "errors", "events", "formats", "identity", "message", "router", "tenancy"},

@@ -51,6 +51,24 @@ def test_an_exported_name_is_there_and_explained(name: str) -> None:
     assert getattr(lattice_bridge, name).__doc__
 
 
+def test_names_come_from_where_type_checkers_look_for_them() -> None:
+    """The package imports them at their first use, and type checkers read its `import` statements."""
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    read = {
+        alias.name: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("lattice_bridge.")
+        for alias in node.names
+    }
+    assert {name: getattr(lattice_bridge, name).__module__ for name in lattice_bridge.__all__} == read
+    assert set(lattice_bridge.__all__) <= set(dir(lattice_bridge))
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'lattice_bridge' has no attribute 'Brigde'"):
+        _ = lattice_bridge.Brigde
+
+
 def test_the_package_says_that_it_is_typed() -> None:
     assert (PACKAGE / "py.typed").is_file()
 

@@ -13,7 +13,8 @@ from lattice_bridge.cli.destination_problems import of_destinations
 from lattice_bridge.cli.event_bus_problems import of_buses, of_rules
 from lattice_bridge.cli.queue_problems import of_mappings, of_sources
 from lattice_bridge.cli.stream_problems import of_stream_mappings, of_stream_sources
-from lattice_bridge.config.options import Backend, EventSource
+from lattice_bridge.config.event_source import EventSource
+from lattice_bridge.config.options import Backend
 from lattice_bridge.config.words import nearest
 from lattice_bridge.local.aws.dynamodb.errors import MISSING
 from lattice_bridge.local.aws.dynamodb.tables import is_installed

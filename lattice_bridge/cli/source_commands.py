@@ -15,7 +15,7 @@ from itertools import islice, product
 from typing import Final
 
 from lattice_bridge.cli.record_examples import Example, Wanted, of_bus, of_queue, of_stream, of_table
-from lattice_bridge.config.options import EventSource
+from lattice_bridge.config.event_source import EventSource
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.deployment.cloudformation.values import ACCOUNT
 from lattice_bridge.errors import BridgeError

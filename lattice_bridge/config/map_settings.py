@@ -7,7 +7,6 @@ keys, also if it was replaced after the map was compiled.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,8 +36,7 @@ class RegistrySettings(NamedTuple):
     max_stale: float
 
 
-@dataclass(frozen=True, slots=True)
-class MapSettings:
+class MapSettings(NamedTuple):
     """The settings of one map.
 
     Attributes:
@@ -77,7 +75,7 @@ class MapSettings:
 def _written(entry: IssuerSettings) -> dict[str, Any]:
     issuer = entry.issuer
     sets = {"audience": sorted(issuer.audience), "algorithms": sorted(issuer.algorithms)}
-    return {**asdict(issuer), **sets, "jwks_url": entry.jwks_url, "jwks_file": entry.jwks_file}
+    return {**issuer._asdict(), **sets, "jwks_url": entry.jwks_url, "jwks_file": entry.jwks_file}
 
 
 def _read(written: Mapping[str, Any]) -> IssuerSettings:

@@ -8,27 +8,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Literal
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from lattice_bridge.errors import NotFound
-from lattice_bridge.events.record import Claim
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
 from lattice_bridge.formats.event import Payload, Scheme
 from lattice_bridge.formats.recognise import Enabled
 from lattice_bridge.formats.reply import SetCookie
 from lattice_bridge.invoke.call import Invocation
 
+if TYPE_CHECKING:
+    from lattice_bridge.config.event_source import EventSource
+
 Invoker = Literal["direct", "boto3"]
 LoggedCaller = Literal["key", "full"]
-PipeRole = Literal["target", "enrichment"]
 
 DEFAULT_TIMEOUT: Final = 28.0
 DEFAULT_REFRESH: Final = 60.0
-DEFAULT_CONCURRENCY: Final = 16
 
 # Lambda's NamespacedFunctionName (botocore's service model): a name, a partial ARN or an ARN, each with a qualifier.
-_FUNCTION: Final = re.compile(
+# Not compiled here: a start whose configuration is compiled has no names to check.
+_FUNCTION: Final = (
     r"(arn:(aws[a-zA-Z-]*):lambda:)?([a-z]{2,4}(-[a-z]+)+-[0-9]:)?([0-9]{12}:)?(function:)?[a-zA-Z0-9_-]{1,64}"
     r"(:(\$LATEST|[a-zA-Z0-9_-]{1,128}))?"
 )
@@ -41,11 +42,10 @@ def function_fault(function: str) -> str | None:
     >>> function_fault("orders/live")
     'function "orders/live" is not a Lambda function name or ARN'
     """
-    return None if _FUNCTION.fullmatch(function) else f'function "{function}" is not a Lambda function name or ARN'
+    return None if re.fullmatch(_FUNCTION, function) else f'function "{function}" is not a Lambda function name or ARN'
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
+class Backend(NamedTuple):
     """One `[[backend]]`.
 
     Attributes:
@@ -76,34 +76,6 @@ class Backend:
         return path == self.path or path.startswith(self.path if self.path.endswith("/") else self.path + "/")
 
 
-@dataclass(frozen=True, slots=True)
-class EventSource:
-    """One `[[event_source]]`: a queue, stream, table or event bus whose records the bridge routes.
-
-    Attributes:
-        arn: of the queue, of the Kinesis stream, of the table whose streams are routed, or of the event bus.
-        function, isolated, invocation, timeout: as for a backend. `async` returns when Lambda has accepted the event.
-        claim: the place in a record that names its tenant; None if the evidence allows one tenant.
-        concurrency: records that are invoked at the same time, at most.
-        quarantine: ARN of the queue that gets the records with a permanent fault; None if they are reported as failed.
-        deaggregate: whether the records within an aggregate of the Kinesis Producer Library are decided one by one. If
-            not, an aggregate is a permanent fault.
-        pipe: how EventBridge Pipes calls the bridge: as the pipe's `target` or as its `enrichment`; None if the records
-            come from an event source mapping, or from a rule of a bus.
-    """
-
-    arn: str
-    function: str
-    isolated: bool = True
-    claim: Claim | None = None
-    invocation: Invocation = "sync"
-    concurrency: int = DEFAULT_CONCURRENCY
-    quarantine: str | None = None
-    timeout: float = DEFAULT_TIMEOUT
-    deaggregate: bool = False
-    pipe: PipeRole | None = None
-
-
 class Backends:
     """All backends, from the longest prefix to the shortest."""
 
@@ -125,8 +97,7 @@ class Backends:
         raise NotFound("no_backend", 'no [[backend]] serves the path; one with path = "/" would')
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """All options of a bridge.
 
     Attributes:
@@ -169,26 +140,31 @@ class Options:
             return self
         others = [backend for backend in self.backends if backend.path != "/"]
         first = next((backend for backend in self.backends if backend.path == "/"), Backend("/", function))
-        return replace(self, backends=(*others, replace(first, function=function)))
+        return self._replace(backends=(*others, first._replace(function=function)))
 
     def to_json(self) -> dict[str, Any]:
         """As values of JSON."""
-        backends = [{**asdict(one), "keep_headers": sorted(one.keep_headers)} for one in self.backends]
+        backends = [{**one._asdict(), "keep_headers": sorted(one.keep_headers)} for one in self.backends]
         sets = {name: sorted(getattr(self, name)) for name in _SETS}
-        return {**asdict(self), **sets, "backends": backends}
+        sources = [asdict(one) for one in self.event_sources]
+        return {**self._asdict(), **sets, "backends": backends, "event_sources": sources}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Options:
         """The options that `to_json` wrote. Raises a built-in exception for other values."""
         backends = (Backend(**{**one, "keep_headers": frozenset(one["keep_headers"])}) for one in found["backends"])
-        sources = (EventSource(**{**one, "claim": _claim_of(one["claim"])}) for one in found.get("event_sources", ()))
+        sources = _sources_from_json(found.get("event_sources", ()))
         # Maps that were compiled before a set was new do not have it.
         sets = {name: frozenset(found.get(name, ())) for name in _SETS}
-        return cls(**{**found, **sets, "backends": tuple(backends), "event_sources": tuple(sources)})
+        return cls(**{**found, **sets, "backends": tuple(backends), "event_sources": sources})
 
 
-def _claim_of(written: Mapping[str, Any] | None) -> Claim | None:
-    return None if written is None else Claim(**{**written, "path": tuple(written["path"])})
+def _sources_from_json(written: Iterable[Mapping[str, Any]]) -> tuple[EventSource, ...]:
+    if not written:
+        return ()
+    from lattice_bridge.config.event_source import EventSource  # here: a start without sources does not wait for it
+
+    return tuple(map(EventSource.from_json, written))
 
 
 _SETS: Final = ("services", "apis", "target_groups", "drop_headers")

@@ -14,7 +14,7 @@ from typing import Final
 
 MIB: Final = 1024 * 1024
 
-_DESCRIPTOR: Final = re.compile(r"/dev/(?:stdin|fd/[0-9]+)")
+_DESCRIPTOR: Final = r"/dev/(?:stdin|fd/[0-9]+)"
 """A file that the shell has opened for this command, as in `check <(make-map)`. No file has such a name."""
 
 _KINDS: Final = (
@@ -126,7 +126,7 @@ def read_argument(path: str | Path, limit: int) -> bytes:
     Raises:
         BadFile: as `read_regular_file`.
     """
-    if not _DESCRIPTOR.fullmatch(str(path)):
+    if not re.fullmatch(_DESCRIPTOR, str(path)):
         return read_regular_file(path, limit)
     try:
         with Path(path).open("rb") as file:

@@ -197,17 +197,18 @@ class SsmStore:
 
 # ---- addresses ------------------------------------------------------------------------------------------------------
 
-_BUCKET: Final = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_BUCKET: Final = r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 # The characters that S3 calls safe, and a few more. Not `?`: with ?versionId=…, the newest version would be read.
-_KEY: Final = re.compile(r"[A-Za-z0-9!_.*'()+=@:,&$-]+(?:/[A-Za-z0-9!_.*'()+=@:,&$-]+)*")
-_NAME: Final = re.compile(r"(?:/[A-Za-z0-9_.-]+){1,15}")
+_KEY: Final = r"[A-Za-z0-9!_.*'()+=@:,&$-]+(?:/[A-Za-z0-9!_.*'()+=@:,&$-]+)*"
+_NAME: Final = r"(?:/[A-Za-z0-9_.-]+){1,15}"
 
 
 def _bucket_and_key(address: str) -> tuple[str, str]:
     bucket, _, key = address.removeprefix("s3://").partition("/")
-    is_key = _KEY.fullmatch(key) and len(key) <= 1024
+    is_bucket = address.startswith("s3://") and re.fullmatch(_BUCKET, bucket)
+    is_key = re.fullmatch(_KEY, key) and len(key) <= 1024
     # In a URL, `.` and `..` are steps of a path, and the key would become another one.
-    if not (address.startswith("s3://") and _BUCKET.fullmatch(bucket) and is_key) or {".", ".."} & {*key.split("/")}:
+    if not (is_bucket and is_key) or {".", ".."} & {*key.split("/")}:
         raise InvalidMap(
             [
                 f"{address}: not an object in S3. Fix: write s3://BUCKET/KEY, with a key of letters, digits and "
@@ -219,7 +220,7 @@ def _bucket_and_key(address: str) -> tuple[str, str]:
 
 def _parameter(address: str) -> str:
     name = address.removeprefix("ssm:")
-    if not _NAME.fullmatch(name) or len(name) > 1011:
+    if not re.fullmatch(_NAME, name) or len(name) > 1011:
         raise InvalidMap(
             [
                 f"{address}: not a parameter of SSM. Fix: write ssm:/NAME, with letters, digits and _.- after each "

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lattice_bridge.config.compiled import map_of
 from lattice_bridge.config.document import Document, parse_document, parse_toml, read_text, sha256_of
@@ -36,8 +35,7 @@ WARM_TIMEOUT: Final = 2.5
 """Seconds that a start waits for the keys of all issuers together. Lambda gives a start ten seconds in all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lookups:
+class Lookups(NamedTuple):
     """The key sets and the registry of a map, with their caches.
 
     A map that replaces another takes over those that both use. Otherwise an issuer or a registry that is out of reach
@@ -48,7 +46,7 @@ class Lookups:
         registry: with its settings; None if the map lists its tenants.
     """
 
-    key_sets: Mapping[str, KeySet] = field(default_factory=dict)
+    key_sets: Mapping[str, KeySet] = {}
     registry: tuple[RegistrySettings, Registry] | None = None
 
 

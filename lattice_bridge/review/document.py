@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from lattice_bridge.bridge import check_service
-from lattice_bridge.config.options import EventSource
+from lattice_bridge.config.event_source import EventSource
 from lattice_bridge.config.tables.source_arns import SERVICES, is_bus, service_in
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.config.words import quoted

@@ -6,7 +6,7 @@ Rule: the decision is `decide`'s. An explanation only shows what the decision re
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.identity.token import Tokens
@@ -81,7 +81,7 @@ def _owners(subject: Subject, rules: Rules, decision: Decision) -> tuple[Rule | 
 def _next(owner: Rule, keys: Iterable[Key], subject: Subject, rules: Rules) -> Rule | None:
     """The owner if `owner` did not exist, by the same index: an account's rule, for one, is not for its root."""
     rest = {key: rules.owners[key] for key in keys if key in rules.owners and key != owner.key}
-    return replace(rules, owners=rest).owner_by_caller(subject)
+    return rules._replace(owners=rest).owner_by_caller(subject)
 
 
 def ways_to(tenant: str, rules: Rules) -> Iterator[tuple[Rule, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from lattice_bridge.config.options import EventSource
+from lattice_bridge.config.event_source import EventSource
 from lattice_bridge.config.tables.map import MapFile, TestTable
 from lattice_bridge.config.tables.record_anchors import unique_id_faults
 from lattice_bridge.config.tables.source_arns import SERVICES, is_bus, service_in

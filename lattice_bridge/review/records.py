@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from lattice_bridge.config.options import EventSource
+from lattice_bridge.config.event_source import EventSource
 from lattice_bridge.errors import BadRequest, BridgeError
 from lattice_bridge.events import dynamodb, kinesis
 from lattice_bridge.events.batch import Batch, batch_of, in_words

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from lattice_bridge.config.options import EventSource
+from lattice_bridge.config.event_source import EventSource
 from lattice_bridge.config.tables.source_arns import SERVICES, service_in
 from lattice_bridge.config.words import quoted
 from lattice_bridge.errors import Fault

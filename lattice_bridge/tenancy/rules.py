@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from lattice_bridge.identity.token import claim_at
 from lattice_bridge.message import Sender
@@ -176,8 +176,7 @@ Find = Callable[[str], Tenant | None]
 """Looks up a tenant by its id. Raises `Unavailable` if it has to ask a registry that does not answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(NamedTuple):
     """Everything that a decision needs from the map.
 
     Attributes:

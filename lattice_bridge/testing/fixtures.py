@@ -10,7 +10,6 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
@@ -104,8 +103,8 @@ class Handler:
     def __init__(self, settings: Settings, fake: FakeLambda, lanes: Lanes) -> None:
         self.log: list[dict[str, Any]] = []
         self.quarantined: list[dict[str, Any]] = []
-        named = {field.name: getattr(settings.options, field.name) for field in fields(settings.options)}
-        options: dict[str, Any] = {name: value for name, value in named.items() if name not in _NOT_OF_BRIDGE}
+        every = settings.options._asdict()
+        options: dict[str, Any] = {name: value for name, value in every.items() if name not in _NOT_OF_BRIDGE}
         self.bridge = Bridge(settings.tenant_map, fake.invoke, write=self._write, **options)
         self._router = Router(
             settings.tenant_map,

@@ -66,7 +66,7 @@ def of_bus(folder: Path, arn: str, template: str = TEMPLATE) -> list[str]:
     assert configuration.settings is not None
     options = configuration.settings.options
     sources = tuple(replace(source, arn=arn) for source in options.event_sources)
-    settings = configuration.settings._replace(options=replace(options, event_sources=sources))
+    settings = configuration.settings._replace(options=options._replace(event_sources=sources))
     return list(of_buses(definition.plan, [replace(configuration, settings=settings)]))
 
 

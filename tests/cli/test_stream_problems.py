@@ -41,7 +41,7 @@ def found(folder: Path, template: str = TEMPLATE, *, source: str = ARN, quaranti
     assert settings is not None
     (queue,) = settings.options.event_sources
     sources = (queue, replace(queue, arn=source, claim=None, quarantine=quarantine)) if source else (queue,)
-    with_stream = settings._replace(options=replace(settings.options, event_sources=sources))
+    with_stream = settings._replace(options=settings.options._replace(event_sources=sources))
     return problems(definition.plan, [replace(configuration, settings=with_stream)])
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import parse_document
-from lattice_bridge.config.options import EventSource
+from lattice_bridge.config.event_source import EventSource
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.config.tables.map import read_map
 from lattice_bridge.config.tables.source_arns import SERVICES, is_bus, is_source, queue_fault, service_in, source_fault

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from lattice_bridge.review.token_misses import accepted_tokens, token_misses
 from tests.support.builders import request
 from tests.support.token_builder import CORP, ISSUER, NOW, base64url, payload, token
 
-OTHER = replace(CORP, name="other", issuer="https://other.example")
+OTHER = CORP._replace(name="other", issuer="https://other.example")
 DETAIL = Unauthenticated("token_invalid", "the signature is not one of the issuer's key")
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from lattice_bridge.config.options import EventSource
+from lattice_bridge.config.event_source import EventSource
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BackendFailed, BridgeError, Fault, InvalidMap, TimedOut, Unavailable
 from lattice_bridge.events.aggregate import MOST_PARTS

@@ -10,7 +10,7 @@ from typing import Final, Literal
 import pytest
 
 from lattice_bridge.aws import MAX_CONNECTIONS
-from lattice_bridge.config.options import EventSource
+from lattice_bridge.config.event_source import EventSource
 from lattice_bridge.config.tables.event_source import EventSourceTable
 from lattice_bridge.errors import BackendFailed, InvalidMap, TimedOut
 from lattice_bridge.http.client import MAX_KEPT

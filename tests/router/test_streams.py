@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lattice_bridge.config.options import EventSource
+from lattice_bridge.config.event_source import EventSource
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BackendFailed, BridgeError, InvalidMap
 from lattice_bridge.events.record import Claim

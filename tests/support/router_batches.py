@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from lattice_bridge.config.options import EventSource
+from lattice_bridge.config.event_source import EventSource
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BackendFailed, TooLarge
 from lattice_bridge.events.record import Claim

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from lattice_bridge.config.options import EventSource
+from lattice_bridge.config.event_source import EventSource
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.events import dynamodb, eventbridge, kinesis
 from lattice_bridge.events.record import Claim

@@ -12,7 +12,8 @@ from typing import ClassVar, Final, Literal
 
 from pydantic import Field
 
-from lattice_bridge.config.options import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT, EventSource, PipeRole
+from lattice_bridge.config.event_source import DEFAULT_CONCURRENCY, EventSource, PipeRole
+from lattice_bridge.config.options import DEFAULT_TIMEOUT
 from lattice_bridge.config.tables.source_arns import (
     QUEUE_FORM,
     SERVICES,

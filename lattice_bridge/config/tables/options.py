@@ -11,13 +11,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from lattice_bridge.config.options import (
-    DEFAULT_REFRESH,
-    DEFAULT_TIMEOUT,
-    Backend,
-    LoggedCaller,
-    Options,
-)
+from lattice_bridge.config.options import DEFAULT_REFRESH, DEFAULT_TIMEOUT, Backend, LoggedCaller, Options
 from lattice_bridge.config.tables.event_source import read_event_sources
 from lattice_bridge.config.tables.table import Reader, Table, function_faults, label
 from lattice_bridge.config.words import MOST, quoted

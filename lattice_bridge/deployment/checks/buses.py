@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from lattice_bridge.config.options import EventSource
+from lattice_bridge.config.event_source import EventSource
 from lattice_bridge.deployment.checks.named_sources import EVENT_BUS, is_source, resource_of
 from lattice_bridge.deployment.checks.rights import UncheckedPart, read_statements
 from lattice_bridge.deployment.checks.stack import (

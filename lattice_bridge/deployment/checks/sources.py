@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from lattice_bridge.config.options import EventSource
+from lattice_bridge.config.event_source import EventSource
 from lattice_bridge.deployment.checks import buses, queues, streams
 from lattice_bridge.deployment.checks.failures import failure_place, on_failure
 from lattice_bridge.deployment.checks.named_sources import (

@@ -12,8 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
+from lattice_bridge.config.event_source import EventSource
 from lattice_bridge.config.location import FUNCTION_VARIABLE
-from lattice_bridge.config.options import Backend, EventSource, Options
+from lattice_bridge.config.options import Backend, Options
 from lattice_bridge.deployment.cloudformation.template import Resource, Template, number
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.deployment.cloudformation.values import ACCOUNT, GENERATED, MARKER, as_text, marker, unresolved

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from lattice_bridge.config.options import EventSource
+from lattice_bridge.config.event_source import EventSource
 from lattice_bridge.deployment.checks.named_sources import STREAM, TABLES, as_arn
 from lattice_bridge.deployment.checks.queues import key_of
 from lattice_bridge.deployment.checks.rights import UncheckedPart, read_statements

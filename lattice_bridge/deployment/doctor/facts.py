@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 
-from lattice_bridge.config.options import Backend, EventSource, Options
+from lattice_bridge.config.event_source import EventSource
+from lattice_bridge.config.options import Backend, Options
 from lattice_bridge.deployment.iam.policy import Statement
 from lattice_bridge.deployment.sources.facts import (
     Bus,

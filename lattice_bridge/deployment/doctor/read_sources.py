@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from lattice_bridge.config.options import PipeRole
+from lattice_bridge.config.event_source import PipeRole
 from lattice_bridge.deployment.doctor.facts import BusFront, Function, FunctionName, Read, StreamFront, Unread
 from lattice_bridge.deployment.doctor.read import (
     READS,

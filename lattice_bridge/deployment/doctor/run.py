@@ -10,8 +10,9 @@ from dataclasses import replace
 from itertools import chain
 from typing import Final
 
+from lattice_bridge.config.event_source import EventSource
 from lattice_bridge.config.location import FUNCTION_VARIABLE
-from lattice_bridge.config.options import EventSource, function_fault
+from lattice_bridge.config.options import function_fault
 from lattice_bridge.deployment.doctor import read, read_sources
 from lattice_bridge.deployment.doctor.apis import api_findings
 from lattice_bridge.deployment.doctor.configuration import function_findings, principal_findings, tenancy_findings

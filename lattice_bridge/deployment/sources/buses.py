@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from lattice_bridge.config.options import EventSource
+from lattice_bridge.config.event_source import EventSource
 from lattice_bridge.deployment.sources.facts import BusRule, Line, name_of_source
 from lattice_bridge.deployment.sources.faults import Fault, shared_fault
 

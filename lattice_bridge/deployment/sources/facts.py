@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from lattice_bridge.config.options import EventSource, PipeRole
+from lattice_bridge.config.event_source import EventSource, PipeRole
 from lattice_bridge.deployment.iam.policy import Statement
 from lattice_bridge.events.record import BUS, STREAMS, service_of
 

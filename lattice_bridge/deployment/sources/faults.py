@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal, NamedTuple
 
-from lattice_bridge.config.options import EventSource
+from lattice_bridge.config.event_source import EventSource
 from lattice_bridge.config.words import nearest
 from lattice_bridge.deployment.iam.access import Permitted, unexpected
 from lattice_bridge.deployment.iam.policy import Statement

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from lattice_bridge.config.options import EventSource, PipeRole
+from lattice_bridge.config.event_source import EventSource, PipeRole
 from lattice_bridge.deployment.sources.facts import Pipe, name_of_source
 from lattice_bridge.deployment.sources.faults import Fault
 from lattice_bridge.events.record import service_of

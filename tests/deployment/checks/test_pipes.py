@@ -9,7 +9,8 @@ from typing import Final
 import pytest
 
 from lattice_bridge.config.document import parse_document
-from lattice_bridge.config.options import Options, PipeRole
+from lattice_bridge.config.event_source import PipeRole
+from lattice_bridge.config.options import Options
 from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.deployment.checks.run import template_findings
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
@@ -35,7 +36,7 @@ def known(pipe: PipeRole | None, arn: str | None = None) -> Options:
     """The options of queues.toml, with `pipe` in their event source, and another source."""
     found = read_options(parse_document((FOLDER / "queues.toml").read_text(encoding="utf-8")).tables, [])
     (source,) = found.event_sources
-    return replace(found, event_sources=(replace(source, pipe=pipe, arn=arn or source.arn),))
+    return found._replace(event_sources=(replace(source, pipe=pipe, arn=arn or source.arn),))
 
 
 def findings(options: Options | None, properties: str, text: str = TEXT, more: str = "") -> list[tuple[str, str, str]]:

@@ -8,14 +8,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from lattice_bridge.config.options import EventSource, Options
+from lattice_bridge.config.event_source import EventSource
+from lattice_bridge.config.options import Options
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.deployment.checks.run import template_findings
 from lattice_bridge.deployment.cloudformation.sam import translate
@@ -287,7 +287,7 @@ def with_queue(suffix: str) -> Options:
     """The shipped options with the queue of the template."""
     arn = "arn:aws:sqs:us-east-1:111122223333:orders"
     source = EventSource(f"{arn}{suffix}", "counter-isolated:live", quarantine=f"{arn}-quarantine{suffix}")
-    return replace(options(), event_sources=(source,))
+    return options()._replace(event_sources=(source,))
 
 
 def test_queue_is_not_made_by_default() -> None:
@@ -384,7 +384,7 @@ def test_stream_and_bus_have_no_findings(names: list[str], key: dict[str, str]) 
         for _, arn, quarantine in (SOURCES[name] for name in names)
     ]
     parameters = {name: SOURCES[name][0] for name in names} | key
-    assert template_findings(TEMPLATE, replace(options(), event_sources=tuple(sources)), parameters, REGION) == []
+    assert template_findings(TEMPLATE, options()._replace(event_sources=tuple(sources)), parameters, REGION) == []
 
 
 def test_stream_and_bus_without_an_event_source_are_errors() -> None:

@@ -132,7 +132,7 @@ def test_wrong_setting_is_found(changes: Any, level: str, subject: str, fix: str
 def test_timeout_beyond_lambdas_limit_is_fixed_in_the_map() -> None:
     slow = (Backend("/", "orders:live", timeout=898),)
     found = only_problem(
-        with_settings(timeout=900), replace(CONFIGURATION, options=replace(CONFIGURATION.options, backends=slow))
+        with_settings(timeout=900), replace(CONFIGURATION, options=CONFIGURATION.options._replace(backends=slow))
     )
     assert (found.level, found.expected) == ("warning", "at least 901 s: 898 for the slowest backend, and 3")
     assert found.fix == (
@@ -152,7 +152,7 @@ def test_image_does_not_show_its_python() -> None:
 
 
 def test_version_of_boto3_is_unknown_if_boto3_invokes() -> None:
-    found = only_problem(DEPLOYMENT, replace(CONFIGURATION, options=replace(CONFIGURATION.options, invoker="boto3")))
+    found = only_problem(DEPLOYMENT, replace(CONFIGURATION, options=CONFIGURATION.options._replace(invoker="boto3")))
     assert (found.level, found.is_wrong) == ("unknown", False)
     assert "AWS does not show its version: python3.13 contains one, and the package may contain another" in found.actual
     assert found.fix == 'search the log group /aws/lambda/bridge for "boto3_too_old"'

@@ -121,7 +121,8 @@ def with_hostile_string(value: Any, text: str) -> Iterator[Any]:
     elif isinstance(value, tuple):
         for number, part in enumerate(value):
             for changed in with_hostile_string(part, text):
-                yield (*value[:number], changed, *value[number + 1 :])
+                parts = (*value[:number], changed, *value[number + 1 :])
+                yield type(value)(*parts) if hasattr(value, "_fields") else parts
 
 
 STRANGER: Final = ResourcePolicy(ORDERS, read_policy(policy(allows({"AWS": "999999999999"}, sid="evil"))))

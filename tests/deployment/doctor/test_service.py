@@ -175,7 +175,7 @@ def test_service_that_does_not_forward_to_the_bridge_is_an_error() -> None:
 def test_event_version_v1_is_an_error_with_an_allow_list_and_a_warning_without() -> None:
     found = only_problem(with_group(event_version="V1"))
     assert (found.level, "lambdaEventStructureVersion=V2" in str(found.fix)) == ("error", True)
-    options = replace(CONFIGURATION.options, services=frozenset())
+    options = CONFIGURATION.options._replace(services=frozenset())
     lines = problems(with_group(event_version="V1"), replace(CONFIGURATION, options=options))
     assert [line.level for line in lines] == ["warning", "warning"]
 
@@ -266,14 +266,14 @@ def test_function_with_a_longer_name_is_another_function() -> None:
 
 
 def test_missing_allow_list_is_a_warning() -> None:
-    options = replace(CONFIGURATION.options, services=frozenset())
+    options = CONFIGURATION.options._replace(services=frozenset())
     found = only_problem(DEPLOYMENT, replace(CONFIGURATION, options=options))
     assert (found.level, found.fix) == ("warning", f'in bridge.toml, under [lattice]: services = ["{SERVICE}"]')
     assert found.actual == "any service that forwards to it"  # which are not all that may invoke the bridge
 
 
 def test_service_that_the_allow_list_lacks_is_an_error() -> None:
-    options = replace(CONFIGURATION.options, services=frozenset({SERVICE[:-1] + "9"}))
+    options = CONFIGURATION.options._replace(services=frozenset({SERVICE[:-1] + "9"}))
     found = only_problem(DEPLOYMENT, replace(CONFIGURATION, options=options))
     assert (found.level, "its requests are refused" in found.actual) == ("error", True)
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import pytest
 
-from lattice_bridge.config.options import EventSource, Options
+from lattice_bridge.config.event_source import EventSource
+from lattice_bridge.config.options import Options
 from lattice_bridge.deployment.doctor.facts import Deployment, RolePolicies, SourceFunction, StreamFront, Unread
 from lattice_bridge.deployment.doctor.findings import Finding
 from lattice_bridge.deployment.doctor.read import Aws

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -501,7 +500,7 @@ def pooled(folder: Path, environ: dict[str, str]) -> Gateway:
 
 def token(made: Gateway, environ: dict[str, str], *, issuer: str = "", **claims: Any) -> str:
     pool = issuer_of(made.plan.jwt_authorizers["pool"])
-    pool = replace(pool, issuer=issuer) if issuer else pool
+    pool = pool._replace(issuer=issuer) if issuer else pool
     key = local_key("RS256", key_folder(environ), made.plan.folder)
     return make_token(pool, key, claims, now=NOW.timestamp(), subject="ann", lifetime=600)
 
