@@ -317,7 +317,7 @@ class _Screen(NamedTuple):
     def passes_whole(self, query: Iterable[str]) -> bool:
         """Whether all query parameters are forwarded, by their names. Most are plain, see `query`."""
         together = "".join(query)
-        return ("%" not in together and "amz" not in names.lower(together)) or all(map(self.passes_in_query, query))
+        return not names.may_be_presigned(together) or all(map(self.passes_in_query, query))
 
     def passes_in_query(self, name: str) -> bool:
         """Whether a query parameter is forwarded, by its name: as it is, and decoded once."""
@@ -326,7 +326,7 @@ class _Screen(NamedTuple):
 
     def query(self, raw: str) -> str:
         """The parameters of a raw query string that are forwarded. They keep their bytes."""
-        if "%" not in raw and "amz" not in names.lower(raw):  # nothing to decode, and no parameter of a presigned URL
+        if not names.may_be_presigned(raw):
             return raw
         parts = raw.split("&")
         kept = [part for part in parts if all(self.passes_in_query(name) for name, _ in parse_query(part))]

@@ -89,6 +89,15 @@ def lower(text: str) -> str:
     return text.lower() if text.isascii() else text.translate(_LOWER)
 
 
+def may_be_presigned(raw_query: str) -> bool:
+    """Whether a query may have a parameter of a presigned URL. Without `amz` and escapes, it needs not be parsed.
+
+    >>> may_be_presigned("id=7"), may_be_presigned("X-Amz-Date=1"), may_be_presigned("x%2Damz-date=1")
+    (False, True, True)
+    """
+    return "%" in raw_query or "amz" in lower(raw_query)
+
+
 def fold(name: str) -> str:
     """The name as a careless reader sees it: CGI and WSGI read `-` as `_`, and PHP also reads `.` as `_`.
 

@@ -53,6 +53,9 @@ _SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]+")
 _KID: Final = re.compile(r"[A-Za-z0-9._~+/=:@-]{1,256}")
 _GUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
+_OBJECTS: Final = (dict, MappingProxyType, Mapping)
+"""What an object of JSON may be. `isinstance` finds the first two without a call of Python's code."""
+
 Profile = Literal["generic", "cognito", "entra", "auth0", "okta"]
 
 
@@ -115,7 +118,7 @@ def claim_at(claims: Claims, path: Sequence[str]) -> object | None:
     """
     value: object = claims if path else None
     for name in path:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, _OBJECTS):
             return None
         value = value.get(name)
     return value
@@ -238,19 +241,16 @@ def _check_shapes(claims: Claims) -> None:
 
 def _check_times(claims: Claims, now: float) -> None:
     """Refuses a value that cannot be compared, such as a `now` that is NaN."""
-    expires, issued, begins = (_seconds(claims, name) for name in ("exp", "iat", "nbf"))
+    expires, issued, begins = claims["exp"], claims["iat"], claims.get("nbf", 0)
+    assert isinstance(expires, int)
+    assert isinstance(issued, int)
+    assert isinstance(begins, int)
     if not expires > issued:
         raise _refusal("exp is not after iat")
     if not now < expires + LEEWAY:
         raise _refusal("the token has expired")
     if not (issued <= now + LEEWAY and begins <= now + LEEWAY):
         raise _refusal("iat or nbf is in the future")
-
-
-def _seconds(claims: Claims, name: str) -> int:
-    value = claims.get(name, 0)
-    assert isinstance(value, int)
-    return value
 
 
 def _is_for_us(audience: object, issuer: Issuer) -> bool:
@@ -450,10 +450,11 @@ class TokenReader:
 
     def _verified(self, token: str, candidates: list[VerifiedTokenCache], now: float) -> tuple[str, Claims]:
         """The first issuer that accepts the token. No second one would: a map has each `iss` once."""
-        refusal = _refusal("no issuer uses the header")
+        refusal: Unauthenticated | None = None
         for candidate in candidates:
             try:
                 return candidate.issuer.name, candidate.verify(token, now)
             except Unauthenticated as error:  # the token is another issuer's, or it is not valid
                 refusal = error.without_frames()  # they have this one, so the request would wait for a collection
+        assert refusal is not None, "a header is read because an issuer uses it"
         raise refusal

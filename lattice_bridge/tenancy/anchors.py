@@ -326,6 +326,7 @@ _OF_OTHER_RECORDS: Final = tuple(
     anchor for anchor in _OF_BUSES if anchor.evidence != "event-account" and anchor.name not in _PARTS
 )
 _OF_REQUESTS: Final = tuple(anchor for anchor in _OF_OTHERS if anchor not in _OF_BUSES)
+_OF_TOKENS: Final = (ANCHORS["jwt"],)
 
 
 # ---- the keys of a subject ------------------------------------------------------------------------------------------
@@ -376,9 +377,9 @@ def other_keys(subject: Subject) -> Iterator[Key]:
     an event's account."""
     anchors = _OF_OTHERS
     if subject.source is None and subject.sender is None and subject.bus_event is None:
-        anchors = _OF_REQUESTS
+        anchors = _OF_REQUESTS if subject.api_id is not None or subject.client_cert is not None else _OF_TOKENS
     elif not subject.tokens and subject.api_id is None and subject.client_cert is None:
-        # An anchor that yields nothing costs a microsecond, for each record.
+        # An anchor that yields nothing costs a microsecond, for each record and each request.
         anchors = _OF_OTHER_RECORDS if subject.bus_event is None else _OF_BUSES
     return (key for anchor in anchors for key in anchor.keys(subject))
 

@@ -121,8 +121,13 @@ class TenantFrom:
         values = value if self.is_list else [value]
         if not isinstance(values, list):
             return frozenset()
-        names = [self.pattern.tenant_in(one) if isinstance(one, str) else None for one in values]
-        return frozenset() if None in names else frozenset(name for name in names if name is not None)
+        names: set[str] = set()
+        for one in values:
+            name = self.pattern.tenant_in(one) if isinstance(one, str) else None
+            if name is None:
+                return frozenset()
+            names.add(name)
+        return frozenset(names)
 
     def value(self, subject: Subject) -> object:
         """The evidence that contains the name; None if it is absent."""

@@ -148,5 +148,8 @@ def _reserved(tenant_header: str, token_headers: frozenset[str]) -> frozenset[st
 
 def _is_signed(request: Request) -> bool:
     """Whether the request has an AWS signature, in a header or in the query of a presigned URL."""
-    in_query = any(names.lower(name) == "x-amz-signature" for name, _ in request.query_all)
-    return in_query or any(name == "authorization" and "aws4-" in names.lower(value) for name, value in request.headers)
+    in_query = names.may_be_presigned(request.raw_query) and any(
+        names.lower(name) == "x-amz-signature" for name, _ in request.query_all
+    )
+    sent = [value for name, value in request.headers if name == "authorization"]
+    return in_query or any("aws4-" in names.lower(value) for value in sent)

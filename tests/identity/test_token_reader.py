@@ -275,7 +275,10 @@ def test_signature_in_a_tokens_own_header_is_no_absent_token(folder: Path) -> No
     [
         {"headers": {"authorization": "aws4-hmac-sha256 x", "x-tenant-id": "blue"}},
         {"headers": {"authorization": "Bearer x,AWS4-HMAC-SHA256 x", "x-tenant-id": "blue"}},
-        {"path": "/?X-Amz-Signature=00", "headers": {"x-tenant-id": "blue"}},
+        *(
+            {"path": f"/?id=7&{name}=00", "headers": {"x-tenant-id": "blue"}}
+            for name in ("X-Amz-Signature", "X-AMZ-SIGNATURE", "%58%2d%41%6D%5a-Signature", "x-%61mz-signature")
+        ),
     ],
 )
 def test_unverified_signature_is_not_absent(folder: Path, fields: dict[str, Any]) -> None:
