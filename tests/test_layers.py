@@ -156,7 +156,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("http", "identity", "local", "local/aws", "local/bridge", "local/code", "local/environments", "local/front"),
         *("local/front/apigateway", "local/front/exchange", "local/front/lattice", "local/plan", "local/plan/readers"),
         *("local/aws/dynamodb", "local/inspector", "local/web"),
-        *("bridge", "events", "message", "packaging", "review", "router", "tenancy", "testing", "version"),
+        *("bridge", "events", "message", "packaging", "review", "router", "runtime", "tenancy", "testing", "version"),
     },
     "__main__": {"cli"},
 }

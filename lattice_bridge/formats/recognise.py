@@ -232,14 +232,14 @@ def _marks() -> tuple[str, ...]:
 
 _ID: Final = re.compile(r"[a-z0-9]{1,64}")
 _GROUP: Final = re.compile(r"arn:[!-~]{1,512}")
-_FUNCTION_URL: Final = re.compile(r"([a-z0-9]{1,64})\.lambda-url\.[a-z0-9-]+\.on\.(?:aws|amazonwebservices\.[a-z.]+)")
+_FUNCTION_URL: Final = r"([a-z0-9]{1,64})\.lambda-url\.[a-z0-9-]+\.on\.(?:aws|amazonwebservices\.[a-z.]+)"
 
 
 def is_function_url(context: Mapping[str, Any]) -> bool:
     """Whether a `requestContext` of payload 2.0 is that of a function URL. Its domain is AWS's own, so that no API can
     have it, and begins with the URL's id."""
     domain = context.get("domainName")
-    match = _FUNCTION_URL.fullmatch(domain) if isinstance(domain, str) else None
+    match = re.fullmatch(_FUNCTION_URL, domain) if isinstance(domain, str) else None
     return match is not None and match[1] == context.get("apiId")
 
 

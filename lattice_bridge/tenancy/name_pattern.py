@@ -7,25 +7,23 @@ The name is read once: it is not expanded or decoded.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 PLACEHOLDER: Final = "{tenant}"
 
 # The SPIFFE standard: a lower-case trust domain, then segments that are not empty, `.` or `..`; no escapes, no query.
 _TRUST_DOMAIN: Final = r"[a-z0-9._-]{1,255}"
 _SEGMENT: Final = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]+"
-_SPIFFE: Final = re.compile(rf"spiffe://{_TRUST_DOMAIN}(?:/{_SEGMENT})+")
+_SPIFFE: Final = rf"spiffe://{_TRUST_DOMAIN}(?:/{_SEGMENT})+"
 _MAX_SPIFFE: Final = 2048
 
 
 def is_spiffe_id(text: str) -> bool:
     """Whether the whole string is a SPIFFE id with a path. It is checked before a part of it is read."""
-    return len(text) <= _MAX_SPIFFE and _SPIFFE.fullmatch(text) is not None
+    return len(text) <= _MAX_SPIFFE and re.fullmatch(_SPIFFE, text) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class NamePattern:
+class NamePattern(NamedTuple):
     """A string with one position for a tenant's name.
 
     Attributes:

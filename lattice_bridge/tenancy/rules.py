@@ -9,7 +9,6 @@ To add a condition, add an entry to `FACTS`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
@@ -46,8 +45,7 @@ NameSource = Literal["session", "x509_san_uri", "claim", "authorizer"]
 # ---- conditions -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """A further condition of a rule: the subject's fact of this kind is one of `values`.
 
     A missing fact never matches.
@@ -95,8 +93,7 @@ FACTS: Final[Mapping[ConditionKind, Callable[[Subject], tuple[str, ...]]]] = {
 # ---- outcomes -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class TenantFrom:
+class TenantFrom(NamedTuple):
     """The outcome `tenant_from`: the tenant's name is read from the evidence.
 
     Attributes:
@@ -140,8 +137,7 @@ class TenantFrom:
         return claim_at(subject.tokens.get(self.issuer, {}), self.claim)
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One `[[rule]]`.
 
     Attributes:
@@ -169,8 +165,7 @@ class Rule:
 # ---- the index ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Tenant:
+class Tenant(NamedTuple):
     """A registered tenant. `id` is the string that Lambda receives, whatever spelling the caller used."""
 
     id: str
