@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -46,8 +46,17 @@ _POWERTOOLS: Final[Mapping[str, tuple[str, str]]] = {
 """Of this format Powertools loses least: see docs/backends.md."""
 
 
+class _NamedFolder(click.Path):
+    """A path that is not empty. As a path, an empty text is the current folder: `init "$NAME"` would write there."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the folder's name is empty. Fix: write a name, or none for the current folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 @click.command(short_help="Write a new project of your own.")
-@click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), default=Path())
+@click.argument("folder", metavar="[DIR]", type=_NamedFolder(path_type=Path), default=Path())
 @click.option(
     "--framework",
     type=click.Choice(FRAMEWORKS),

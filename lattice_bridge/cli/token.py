@@ -210,7 +210,9 @@ def _claims(given: tuple[str, ...]) -> dict[str, Any]:
 
 def _json(text: str, value: str) -> Any:
     try:
-        return json.loads(value)
+        found = json.loads(value)
+        json.dumps(found, allow_nan=False)  # Python reads NaN and 1e999, which no token can contain
+        return found
     except (ValueError, RecursionError) as error:
         raise click.UsageError(
             f"""--claim "{text}": not JSON: {error}. Fix: write it as in groups:='["a", "b"]'"""

@@ -283,3 +283,11 @@ def test_folder_that_cannot_be_made_is_wrong_usage(name: str, tmp_path: Path) ->
     assert done.exit_code == 2
     assert "Fix: name a folder that you can write to" in done.output
     assert tree(tmp_path) == {"file": "mine"}
+
+
+def test_empty_name_is_not_the_current_folder(tmp_path: Path) -> None:
+    """As of an unset variable: `lattice-bridge init "$NAME"`."""
+    with chdir(tmp_path):
+        done = read("init", "")
+    assert (done.exit_code, "the folder's name is empty. Fix: write a name" in done.output) == (2, True)
+    assert tree(tmp_path) == {}

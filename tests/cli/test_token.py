@@ -91,6 +91,8 @@ def test_claims_subject_and_end_are_chosen(run: Run) -> None:
         (["--issuer", "corp", "--claim", "=blue"], "no name and value"),
         (["--issuer", "corp", "--claim", "a=1", "--claim", "a:=1"], "the claim a is given twice"),
         (["--issuer", "corp", "--claim", "a:=[1"], "not JSON"),
+        (["--issuer", "corp", "--claim", "a:=NaN"], "not JSON"),
+        (["--issuer", "corp", "--claim", "a:=[1e999]"], "not JSON"),
         (["--issuer", "corp", "--claim", "a:=" + 2000 * "["], "not JSON"),
         (["--issuer", "corp", "--expires", "0"], "0 is not in the range"),
         (["--issuer", "corp", "--expires", "86401"], "86401 is not in the range"),
