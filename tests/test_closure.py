@@ -103,6 +103,7 @@ def first_answer(entry: str, configuration: Path, event: Any) -> tuple[Any, set[
     environ = environ_for(configuration)
     command = [sys.executable, "-c", PROGRAM, entry, json.dumps(event)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environ)
+    assert done.stderr == "", "the interpreter's end is silent, too"
     answer, modules = json.loads(done.stdout.splitlines()[-1])
     return answer, set(modules)
 

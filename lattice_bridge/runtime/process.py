@@ -14,13 +14,16 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Final
+from types import MethodType
+from typing import Any, Final, cast
 
 # ---- forks ----------------------------------------------------------------------------------------------------------
 
-_Resets = dict[int, weakref.ReferenceType[Callable[[], None]]]
+_Owner = weakref.ReferenceType[object]
+_Resets = dict[int, tuple[_Owner, Callable[[Any], None]]]
 _resets: Final[_Resets] = {}
-"""By their identity, so that threads that add and remove some lose none: each change is one step of the dict."""
+"""By the reference's identity, so that threads that add and remove some lose none: each change is one step of the
+dict."""
 
 
 def after_fork(method: Callable[[], None]) -> None:
@@ -30,19 +33,21 @@ def after_fork(method: Callable[[], None]) -> None:
     threads do not exist in the child: a lock that one of them holds is never released there, and its work never ends.
     Lambda itself does not fork. A handler may fork, and so may other users of the package, such as gunicorn --preload.
     """
-    known = weakref.WeakMethod(method, _forget)
-    _resets[id(known)] = known
+    bound = cast("MethodType", method)
+    # Not `weakref.WeakMethod`: at the interpreter's end, its own callback can fail, which prints an error.
+    owner = weakref.ref(bound.__self__, _forget)
+    _resets[id(owner)] = (owner, bound.__func__)
 
 
-def _forget(known: weakref.ReferenceType[Callable[[], None]], resets: _Resets = _resets) -> None:
-    resets.pop(id(known), None)  # at the interpreter's end, the module's own name is gone
+def _forget(owner: _Owner, resets: _Resets = _resets) -> None:
+    resets.pop(id(owner), None)  # at the interpreter's end, the module's own name is gone
 
 
 def _reset() -> None:
-    for known in list(_resets.values()):
-        method = known()
-        if method is not None:
-            method()
+    for reference, function in list(_resets.values()):
+        owner = reference()
+        if owner is not None:
+            function(owner)
 
 
 os.register_at_fork(after_in_child=_reset)
