@@ -9,7 +9,7 @@ import os
 
 from lattice_bridge.runtime.process import no_collection
 
-with no_collection():  # a tenth of a start: imports make no garbage
+with no_collection():  # imports make no garbage: to search it was 5 to 10 % of a start
     from lattice_bridge.bootstrap import make_handler
 
     handler = make_handler(os.environ)

@@ -190,7 +190,7 @@ def test_start_does_not_import_the_codec_of_host_names(from_compiled: set[str]) 
 
 @pytest.mark.parametrize("entry", ["lattice_bridge.main", "lattice_bridge.authorizer"])
 def test_start_collects_no_garbage(entry: str, tmp_path: Path) -> None:
-    """Imports make none, and to look for it was a tenth of a start."""
+    """Imports make none, and to search it was 5 to 10 % of a start."""
     path = tmp_path / "bridge.json"
     path.write_text(compile_document(parse_document(MAP + OPEN + APIS + BACKEND), path.parent), encoding="utf-8")
     environ = {**environ_for(path), "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start"}

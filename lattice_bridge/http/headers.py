@@ -90,7 +90,7 @@ def lower(text: str) -> str:
 
 
 def may_be_presigned(raw_query: str) -> bool:
-    """Whether a query may have a parameter of a presigned URL. Without `amz` and escapes, it needs not be parsed.
+    """Whether a query may have a parameter of a presigned URL. Without `amz` and escapes, it need not be parsed.
 
     >>> may_be_presigned("id=7"), may_be_presigned("X-Amz-Date=1"), may_be_presigned("x%2Damz-date=1")
     (False, True, True)

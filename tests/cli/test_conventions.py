@@ -247,3 +247,19 @@ def test_line_for_another_shell_is_documented_and_known_to_click(shell: str) -> 
     environ = {"_LATTICE_BRIDGE_COMPLETE": f"{shell}_source"}
     done = CliRunner().invoke(root, prog_name="lattice-bridge", env=environ)
     assert "_LATTICE_BRIDGE_COMPLETE" in done.output
+
+
+def test_interruption_during_the_imports_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt", encoding="utf-8")
+    command = [sys.executable, "-m", "lattice_bridge", "event", "list"]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_nothing_else_is_imported_before_interruptions_are_quiet() -> None:
+    program = "import sys, lattice_bridge.cli; print(*sorted(n for n in sys.modules if n.startswith('lattice_bridge')))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [
+        *("lattice_bridge", "lattice_bridge.cli", "lattice_bridge.runtime", "lattice_bridge.runtime.process")
+    ]
